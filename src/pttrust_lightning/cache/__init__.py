@@ -1,0 +1,1 @@
+"""The state store: schema, shard writer, manifest, reader."""

@@ -1,0 +1,1 @@
+"""Lightning callbacks: export, predictions, config saving."""

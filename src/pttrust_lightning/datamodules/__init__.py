@@ -1,0 +1,1 @@
+"""LightningDataModules: unlabelled states (fills and reads the cache), labelled lines."""

@@ -1,0 +1,62 @@
+"""Errors that users can act on. Every message names the file or field, and ends with the remedy.
+
+This is a leaf module: it imports nothing from the rest of the package.
+"""
+
+from __future__ import annotations
+
+
+class PtTrustError(Exception):
+    """Base of all errors that the command line shows as a message, without a traceback."""
+
+
+class SourceError(PtTrustError, ValueError):
+    """A corpus or source file that cannot be used."""
+
+
+class SchemaError(PtTrustError, ValueError):
+    """A record of a labelled set or corpus that does not follow its schema."""
+
+    def __init__(self, path: str, record: int, field: str, problem: str, remedy: str) -> None:
+        """Name the file, the 1-based record, the field, what is wrong with it and what to do."""
+        super().__init__(f"{path}, record {record}, field '{field}': {problem}. {remedy}")
+
+
+class LanguageModelError(PtTrustError, ValueError):
+    """A language model, tokenizer or layer that cannot be used."""
+
+
+class TokenAlignmentError(PtTrustError, ValueError):
+    """Tokens whose bytes are not the source's bytes, or lines that cannot be told apart by token."""
+
+
+class CacheError(PtTrustError, RuntimeError):
+    """A state cache that is missing, damaged or incomplete."""
+
+
+class CacheMismatchError(CacheError):
+    """A state cache that was made from something else than what is asked for."""
+
+    def __init__(self, folder: str, field: str, cached: object, wanted: object) -> None:
+        """Name the folder and the first field that differs, with both values."""
+        super().__init__(
+            f"The state cache {folder} was made with {field} = {cached!r}, but this run asks for {wanted!r}. "
+            f"Choose another cache_dir, set {field} back, or delete that folder."
+        )
+        self.field = field
+
+
+class ModelFolderError(PtTrustError, ValueError):
+    """An exported model folder that is missing, damaged or of another kind."""
+
+
+class CheckpointMismatchError(PtTrustError, ValueError):
+    """A Lightning checkpoint of another class than the one being run."""
+
+
+class NonFiniteError(PtTrustError, ValueError):
+    """States, losses or scores that are NaN or infinite."""
+
+
+class ConfigError(PtTrustError, ValueError):
+    """Settings that contradict each other or the data."""

@@ -1,0 +1,1 @@
+"""Ranking, line-level and effort-aware metrics: functional form and torchmetrics classes."""

@@ -1,0 +1,1 @@
+"""Plain nn.Modules and their folders: sparse autoencoder, line ranker, calibration."""

@@ -1,0 +1,1 @@
+"""LightningModules: contrastive pre-training, risk fine-tuning."""

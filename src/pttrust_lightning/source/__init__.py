@@ -1,0 +1,1 @@
+"""Programs as text: read corpora, split lines, mutate, label, align. No torch."""

@@ -1,0 +1,1 @@
+"""From a frozen LLM to line states: load, batch, run, pool, map lines to tokens."""

@@ -1,0 +1,1 @@
+"""Subcommands that train nothing themselves: extract, experiment."""

@@ -1,0 +1,263 @@
+"""The data that passes between rooms, documented once.
+
+This is a leaf module: it imports nothing from the rest of the package.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+FloatArray = NDArray[np.float64]
+"""Scores, features and metric values outside the training loop."""
+
+IntArray = NDArray[np.int64]
+
+LineRule = Literal["newline", "last_code", "mean"]
+"""Which token's state stands for a line (METHOD: line states)."""
+
+LINE_RULES: tuple[str, ...] = get_args(LineRule)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program (a file, a function, a snippet) as text.
+
+    Attributes:
+        id: Unique within its corpus; stable between runs.
+        code: Source text, exactly as read (line ends included).
+        language: Lower-case name, such as ``python``.
+        prompt: Text that precedes the code for the LLM (problem statement, signature); may be empty.
+        origin: The file that the program came from, for messages; may be empty.
+    """
+
+    id: str
+    code: str
+    language: str
+    prompt: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSnippet:
+    """A snippet whose wrong lines are known: one record of the labelled-lines JSONL.
+
+    Attributes:
+        id: Unique within its set.
+        problem_id: What the snippet solves; snippets that share it never straddle a split.
+        language: Lower-case name, such as ``python``.
+        task: What the snippet was written for: ``generation``, ``repair``, ``editing``, ``translation``, ...
+        prompt: Text that precedes the code for the LLM; may be empty.
+        code: Source text of the snippet.
+        wrong_lines: 0-based line numbers in ``code``, strictly increasing.
+        correct: Whether the snippet is right; then it has no wrong line.
+        label_source: Where the label comes from (``diff``, ``implanted:<operator>``, ``human``, ...).
+    """
+
+    id: str
+    problem_id: str
+    language: str
+    task: str
+    prompt: str
+    code: str
+    wrong_lines: tuple[int, ...]
+    correct: bool
+    label_source: str
+
+    def program(self) -> Program:
+        """The snippet without its labels, as the LLM reads it."""
+        return Program(id=self.id, code=self.code, language=self.language, prompt=self.prompt)
+
+
+class LinePair(NamedTuple):
+    """A contrastive pair: a line of the original and the line of the mutant that took its place.
+
+    Attributes:
+        original_line: 0-based line number in the original.
+        mutant_line: 0-based line number in the mutant.
+    """
+
+    original_line: int
+    mutant_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One edit, so that every mutant can say how it came about.
+
+    Attributes:
+        operator: Name of the operator that made it.
+        line: 0-based line of the original that was edited.
+        before: The text that was there.
+        after: The text that took its place (empty for a deletion).
+    """
+
+    operator: str
+    line: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A mutated program with its provenance and its line pairs.
+
+    Attributes:
+        program: The mutated program; its id is the original's id, ``#`` and a suffix.
+        mutations: Every edit made, in line order.
+        pairs: The contrastive pairs, in line order.
+    """
+
+    program: Program
+    mutations: tuple[Mutation, ...]
+    pairs: tuple[LinePair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramGroup:
+    """An original and its mutants: the unit that is cached, batched and split as a whole."""
+
+    original: Program
+    mutants: tuple[Mutant, ...] = ()
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The original, then the mutants."""
+        return (self.original, *(m.program for m in self.mutants))
+
+
+@dataclass(slots=True)
+class Exclusions:
+    """What was left out, counted by reason, with a few examples: nothing is skipped silently.
+
+    Attributes:
+        counts: Number of items left out, by reason.
+        examples: Up to ``MAX_EXAMPLES`` names of such items, by reason.
+    """
+
+    MAX_EXAMPLES = 3
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, reason: str, name: str, count: int = 1) -> None:
+        """Count ``count`` items left out for ``reason``; ``name`` says where."""
+        if count <= 0:
+            return
+        self.counts[reason] += count
+        shown = self.examples.setdefault(reason, [])
+        if len(shown) < self.MAX_EXAMPLES and name not in shown:
+            shown.append(name)
+
+    def merge(self, other: Exclusions) -> None:
+        """Add another's counts to these."""
+        for reason, count in other.counts.items():
+            names = other.examples.get(reason) or [""]
+            self.add(reason, names[0], count)
+            for name in names[1:]:
+                shown = self.examples[reason]
+                if len(shown) < self.MAX_EXAMPLES and name not in shown:
+                    shown.append(name)
+
+    def describe(self) -> list[str]:
+        """One line a reason: ``12 left out: empty file (a.py, b.py, ...)``."""
+        lines = []
+        for reason, count in sorted(self.counts.items()):
+            names = [n for n in self.examples.get(reason, []) if n]
+            more = ", ..." if count > len(names) and names else ""
+            where = f" ({', '.join(names)}{more})" if names else ""
+            lines.append(f"{count} left out: {reason}{where}")
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
+class LineStates:
+    """The states of one program's scored lines, with what is known of each from the same pass.
+
+    Attributes:
+        program_id: The program's id.
+        line_numbers: 0-based numbers of the scored lines, strictly increasing, ``(T,)``.
+        states: One state a line, ``(T, D)``.
+        uncertainty: Mean and minimum token log-probability (nats) and mean entropy (nats) of each line,
+            ``(T, 3)``; None where the pass did not run the LM head.
+        n_lines: Number of non-blank lines of the program, scored or not.
+    """
+
+    program_id: str
+    line_numbers: IntArray
+    states: Tensor
+    uncertainty: FloatArray | None
+    n_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetStates:
+    """A labelled snippet beside the states of its scored lines: what every method learns from and scores.
+
+    Attributes:
+        snippet: The snippet and its labels.
+        lines: The states of its scored lines.
+        labels: Relevance of each scored line, 1 where it is wrong, ``(T,)``.
+    """
+
+    snippet: LabelledSnippet
+    lines: LineStates
+    labels: FloatArray
+
+    @property
+    def rankable(self) -> bool:
+        """Whether there is something to rank: at least two scored lines, at least one of them wrong."""
+        return len(self.labels) > 1 and bool(self.labels.any())
+
+
+class StateBatch(NamedTuple):
+    """A stage-1 batch: the lines of some program groups.
+
+    Attributes:
+        states: Line states of originals and mutants, ``(N, D)``.
+        pairs: Row numbers in ``states`` of each contrastive pair, ``(P, 2)``.
+    """
+
+    states: Tensor
+    pairs: Tensor
+
+
+class SnippetBatch(NamedTuple):
+    """A stage-2 batch: snippets padded to the longest.
+
+    Attributes:
+        states: Line states, ``(B, T, D)``; zero where padded.
+        labels: Relevance of each line, ``(B, T)``; zero where padded.
+        mask: True where there is a line, ``(B, T)``.
+        line_numbers: 0-based line numbers in the snippet, ``(B, T)``; -1 where padded.
+        snippet_ids: The snippets' ids, in order.
+    """
+
+    states: Tensor
+    labels: Tensor
+    mask: Tensor
+    line_numbers: Tensor
+    snippet_ids: list[str]
+
+
+class ScoredSnippet(NamedTuple):
+    """The scores a method gave the lines of one snippet.
+
+    Attributes:
+        snippet_id: The snippet's id.
+        line_numbers: 0-based numbers of the scored lines, ``(T,)``.
+        scores: The higher, the riskier; ``(T,)``.
+        probabilities: Calibrated P(line is wrong), ``(T,)``.
+        labels: Relevance, 1 where the line is wrong, ``(T,)``.
+    """
+
+    snippet_id: str
+    line_numbers: IntArray
+    scores: FloatArray
+    probabilities: FloatArray
+    labels: FloatArray
