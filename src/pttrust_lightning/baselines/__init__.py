@@ -1,1 +1,29 @@
 """What the method must beat (METHOD: always in the same table, on the same split)."""
+
+from pttrust_lightning.baselines.base import Baseline, FeatureBaseline, LogisticLineScorer
+from pttrust_lightning.baselines.probe import ProbeBaseline
+from pttrust_lightning.baselines.random import RandomBaseline
+from pttrust_lightning.baselines.scoring import LineScorer, calibrated_scores
+from pttrust_lightning.baselines.surface import SurfaceBaseline
+from pttrust_lightning.baselines.uncertainty import UncertaintyBaseline
+
+BASELINES: dict[str, type[Baseline]] = {
+    RandomBaseline.name: RandomBaseline,
+    SurfaceBaseline.name: SurfaceBaseline,
+    UncertaintyBaseline.name: UncertaintyBaseline,
+    ProbeBaseline.name: ProbeBaseline,
+}
+"""Baselines by name, in the order of the table."""
+
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "FeatureBaseline",
+    "LineScorer",
+    "LogisticLineScorer",
+    "ProbeBaseline",
+    "RandomBaseline",
+    "SurfaceBaseline",
+    "UncertaintyBaseline",
+    "calibrated_scores",
+]

@@ -1,1 +1,46 @@
 """Pure functions: reconstruction, contrastive, ranking."""
+
+from pttrust_lightning.losses.contrastive import (
+    CONTRASTIVE_LOSSES,
+    ContrastiveLoss,
+    ccs,
+    distinct_pairs,
+    info_nce,
+    margin_contrastive,
+    pair_distance,
+    pair_info_nce,
+    unit_latents,
+)
+from pttrust_lightning.losses.ranking import (
+    RANKING_LOSSES,
+    RankingLoss,
+    approx_ndcg,
+    bce,
+    list_net,
+    neural_ndcg,
+    neural_sort,
+    sinkhorn,
+)
+from pttrust_lightning.losses.reconstruction import fraction_of_variance_unexplained, normalised_reconstruction
+
+__all__ = [
+    "CONTRASTIVE_LOSSES",
+    "RANKING_LOSSES",
+    "ContrastiveLoss",
+    "RankingLoss",
+    "approx_ndcg",
+    "bce",
+    "ccs",
+    "distinct_pairs",
+    "fraction_of_variance_unexplained",
+    "info_nce",
+    "list_net",
+    "margin_contrastive",
+    "neural_ndcg",
+    "neural_sort",
+    "normalised_reconstruction",
+    "pair_distance",
+    "pair_info_nce",
+    "sinkhorn",
+    "unit_latents",
+]

@@ -1,1 +1,61 @@
 """Ranking, line-level and effort-aware metrics: functional form and torchmetrics classes."""
+
+from pttrust_lightning.metrics.evaluation import (
+    LINE_METRICS,
+    LOWER_IS_BETTER,
+    METRICS,
+    Estimate,
+    Evaluation,
+    evaluate,
+    paired_difference,
+    paired_differences,
+    rankable,
+)
+from pttrust_lightning.metrics.functional import (
+    KS,
+    auroc,
+    average_precision,
+    brier_score,
+    brier_skill,
+    expected_calibration_error,
+    hit_at_k,
+    initial_false_alarms,
+    line_recall_at_k,
+    ndcg,
+    precision_at_k,
+    recall_at_effort,
+    reciprocal_rank,
+    snippet_metric_names,
+    snippet_metrics,
+)
+from pttrust_lightning.metrics.line_ranking import LineRankingMetrics
+from pttrust_lightning.metrics.reconstruction import FractionOfVarianceUnexplained
+
+__all__ = [
+    "KS",
+    "LINE_METRICS",
+    "LOWER_IS_BETTER",
+    "METRICS",
+    "Estimate",
+    "Evaluation",
+    "FractionOfVarianceUnexplained",
+    "LineRankingMetrics",
+    "auroc",
+    "average_precision",
+    "brier_score",
+    "brier_skill",
+    "evaluate",
+    "expected_calibration_error",
+    "hit_at_k",
+    "initial_false_alarms",
+    "line_recall_at_k",
+    "ndcg",
+    "paired_difference",
+    "paired_differences",
+    "precision_at_k",
+    "rankable",
+    "recall_at_effort",
+    "reciprocal_rank",
+    "snippet_metric_names",
+    "snippet_metrics",
+]

@@ -1,0 +1,29 @@
+"""Chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+
+from pttrust_lightning.baselines.base import Baseline
+from pttrust_lightning.types import FloatArray, SnippetStates
+
+
+class RandomBaseline(Baseline):
+    """The same score for every line.
+
+    Metrics count ties by their expectation over orderings, so this is the exact value of a random order: nothing is
+    sampled.
+    """
+
+    name = "random"
+
+    def fit(self, train: Sequence[SnippetStates], validation: Sequence[SnippetStates]) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def score(self, snippet: SnippetStates) -> FloatArray:
+        """Zeros, ``(T,)``."""
+        return np.zeros(len(snippet.labels))

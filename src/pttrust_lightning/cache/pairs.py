@@ -1,0 +1,48 @@
+"""From a group's line pairs to rows of its states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from pttrust_lightning.cache.schema import GroupStates
+from pttrust_lightning.types import Exclusions, LineStates, ProgramGroup
+
+NO_STATE = "contrastive pair with a line that has no state"
+EQUAL_STATES = "contrastive pair of equal states"
+
+
+def group_states(group: ProgramGroup, states: Sequence[LineStates], exclusions: Exclusions) -> GroupStates:
+    """Stack the states of a group's programs and find the rows of its contrastive pairs.
+
+    A pair whose two states are equal carries no signal and is dropped (compared by ``|a - b|``).
+
+    Args:
+        group: The original and its mutants.
+        states: Line states of those of them that have any, in the group's order.
+        exclusions: Where dropped pairs are counted.
+    """
+    row_of: dict[str, dict[int, int]] = {}
+    first_row = 0
+    for lines in states:
+        row_of[lines.program_id] = {int(n): first_row + i for i, n in enumerate(lines.line_numbers)}
+        first_row += len(lines.line_numbers)
+    original_rows = row_of.get(group.original.id, {})
+    rows: list[tuple[int, int]] = []
+    for mutant in group.mutants:
+        mutant_rows = row_of.get(mutant.program.id, {})
+        for pair in mutant.pairs:
+            a, b = original_rows.get(pair.original_line), mutant_rows.get(pair.mutant_line)
+            if a is None or b is None:
+                exclusions.add(NO_STATE, mutant.program.id)
+            else:
+                rows.append((a, b))
+    pairs = np.array(rows, dtype=np.int64).reshape(-1, 2)
+    if len(pairs):
+        stacked = torch.cat([s.states for s in states])
+        distinct = ((stacked[pairs[:, 0]] - stacked[pairs[:, 1]]).abs().sum(-1) > 0).numpy()
+        exclusions.add(EQUAL_STATES, group.original.id, int((~distinct).sum()))
+        pairs = pairs[distinct]
+    return GroupStates(group.original.id, list(states), pairs)

@@ -1,0 +1,71 @@
+"""Writes line scores as JSONL, for reports and for comparing methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from pttrust_lightning.callbacks.run_folder import run_folder
+from pttrust_lightning.report.predictions import write_predictions
+from pttrust_lightning.types import ScoredSnippet
+
+
+class WritePredictions(Callback):
+    """Writes what ``test`` and ``predict`` scored to ``<name>-test.jsonl`` and ``<name>-predict.jsonl``.
+
+    Args:
+        name: Start of the file's name in the run's folder.
+    """
+
+    def __init__(self, name: str = "predictions") -> None:
+        self.name = name
+        self._scored: list[ScoredSnippet] = []
+
+    def path(self, trainer: Trainer, stage: str) -> Path:
+        """Where the predictions of a stage are written."""
+        return run_folder(trainer) / f"{self.name}-{stage}.jsonl"
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the batch's scores."""
+        self._keep(outputs)
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the batch's scores."""
+        self._keep(outputs)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the test scores."""
+        self._write(trainer, "test")
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the predictions."""
+        self._write(trainer, "predict")
+
+    def _keep(self, outputs: Any) -> None:
+        scored = outputs.get("scored") if isinstance(outputs, Mapping) else outputs
+        if isinstance(scored, Iterable):
+            self._scored.extend(s for s in scored if isinstance(s, ScoredSnippet))
+
+    def _write(self, trainer: Trainer, stage: str) -> None:
+        if self._scored and trainer.is_global_zero:
+            write_predictions(self.path(trainer, stage), self._scored)
+        self._scored = []

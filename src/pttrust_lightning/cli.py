@@ -1,0 +1,73 @@
+"""The LightningCLI that joins DataModules and LightningModules by YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from pttrust_lightning.callbacks.save_config import SaveFitConfig
+from pttrust_lightning.errors import CheckpointMismatchError
+
+
+class PtTrustCLI(LightningCLI):
+    """``pttrust fit | validate | test | predict``.
+
+    Model and data are chosen by ``class_path``; each module brings its own optimiser. The width of the states is linked
+    from the data to the model.
+    """
+
+    def __init__(self, args: ArgsType = None, **kwargs: Any) -> None:
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            save_config_callback=SaveFitConfig,
+            seed_everything_default=0,
+            parser_kwargs={"parser_mode": "yaml"},
+            args=args,
+            **kwargs,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link the width of the states."""
+        parser.link_arguments("data.d_in", "model.init_args.d_in", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, and refuse a checkpoint of another class before Lightning takes its hyperparameters.
+
+        Raises:
+            CheckpointMismatchError: The checkpoint was written by another class than the configuration's.
+        """
+        super().parse_arguments(parser, args)
+        config = self.config.get(self.config.get("subcommand") or "", self.config)
+        path = config.get("ckpt_path")
+        if path and Path(path).is_file():
+            check_checkpoint_class(Path(path), config["model"]["class_path"])
+
+
+def check_checkpoint_class(path: Path, class_path: str) -> None:
+    """Refuse a checkpoint that another class wrote: Lightning would silently run *that* class.
+
+    Raises:
+        CheckpointMismatchError: Names both classes.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        written_by = checkpoint.get("hyper_parameters", {}).get("_class_path")
+    except Exception as error:  # torch.load raises errors of many kinds for a damaged file
+        raise CheckpointMismatchError(
+            f"{path} is not a Lightning checkpoint that can be loaded safely ({type(error).__name__}). "
+            "Give a .ckpt file that pttrust fit wrote."
+        ) from error
+    expected = class_path.rsplit(".", 1)[-1]
+    if written_by is not None and written_by.rsplit(".", 1)[-1] != expected:
+        raise CheckpointMismatchError(
+            f"{path} was written by {written_by.rsplit('.', 1)[-1]}, but this run is of {expected}. "
+            f"Give a checkpoint of {expected}; stage 2 takes stage 1 as an exported folder (model.init_args.encoder)."
+        )

@@ -1,0 +1,176 @@
+"""Stage 2's data: labelled snippets beside the states of their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from torch.utils.data import DataLoader
+
+from pttrust_lightning.cache.manifest import CacheKey
+from pttrust_lightning.cache.schema import StorageDtype
+from pttrust_lightning.datamodules.cached_states import CachedStates
+from pttrust_lightning.datamodules.splits import Split, split_by_fold, split_by_group
+from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.source.corpus import corpus_sha256
+from pttrust_lightning.source.labelled import LabelledSource
+from pttrust_lightning.states.config import LineStateConfig
+from pttrust_lightning.types import Exclusions, LabelledSnippet, ProgramGroup, SnippetBatch, SnippetStates
+
+NO_STATES = "labelled snippet without a scored line"
+UNSCORED_WRONG_LINES = "wrong line that is not scored (beyond the context)"
+NOT_RANKABLE = "snippet with fewer than two scored lines or no wrong one (neither trains nor tests the ranking)"
+
+
+class LabelledLines(CachedStates):
+    """Labelled snippets with their line states, split by problem.
+
+    Args:
+        snippets: The labelled snippets.
+        cache_dir: Folder of the state cache.
+        states: Which LLM, layer and line rule.
+        batch_size: Snippets in a batch.
+        val_fraction: Share of the snippets held out for early stopping and calibration.
+        test_fraction: Share of the snippets held out for test; unused with folds.
+        folds: Cross-validate in so many folds; null for a single split.
+        fold: The fold that is tested, 0-based.
+        split_seed: Decides the split.
+        uncertainty: Also read token probabilities (runs the whole LLM), for the uncertainty baseline.
+        storage_dtype: How states are stored.
+        groups_per_shard: Snippets in one shard of the cache.
+        verify_cache: Compare the shards' hashes when the cache is opened.
+        num_workers: Worker processes of each DataLoader.
+    """
+
+    def __init__(
+        self,
+        snippets: LabelledSource,
+        cache_dir: str,
+        states: LineStateConfig = LineStateConfig(),  # noqa: B008 (frozen)
+        batch_size: int = 2,
+        val_fraction: float = 0.15,
+        test_fraction: float = 0.25,
+        folds: int | None = None,
+        fold: int = 0,
+        split_seed: int = 0,
+        uncertainty: bool = True,
+        storage_dtype: StorageDtype = "float32",
+        groups_per_shard: int = 256,
+        verify_cache: bool = True,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(states, cache_dir, storage_dtype, groups_per_shard, verify_cache, num_workers)
+        self.snippets = snippets
+        self.batch_size = batch_size
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.folds = folds
+        self.fold = fold
+        self.split_seed = split_seed
+        self.uncertainty = uncertainty
+        self._read: tuple[list[LabelledSnippet], Exclusions] | None = None
+
+    @property
+    def with_uncertainty(self) -> bool:
+        """Whether token probabilities are read too."""
+        return self.uncertainty
+
+    def cache_contents(self, exclusions: Exclusions) -> tuple[CacheKey, list[ProgramGroup]]:
+        """The snippets, without their labels: new labels need no new states."""
+        snippets, left_out = self._snippets()
+        exclusions.merge(left_out)
+        programs = [s.program() for s in snippets]
+        return {"corpus_sha256": corpus_sha256(programs), "uncertainty": self.uncertainty}, [
+            ProgramGroup(p) for p in programs
+        ]
+
+    def _snippets(self) -> tuple[list[LabelledSnippet], Exclusions]:
+        if self._read is None:
+            exclusions = Exclusions()
+            self._read = self.snippets.snippets(exclusions), exclusions
+        return self._read
+
+    def setup(self, stage: str) -> None:
+        """Join labels and states, and split by problem.
+
+        Raises:
+            CacheError: The cache is missing, incomplete or damaged, or comes from another LLM.
+            ConfigError: A split without a snippet that can be ranked.
+        """
+        snippets, _ = self._snippets()
+        cache = self.open_cache()
+        self.cache = cache
+        self.exclusions = Exclusions()
+        joined: list[SnippetStates] = []
+        for snippet in snippets:
+            if snippet.id not in cache:
+                self.exclusions.add(NO_STATES, snippet.id)
+                continue
+            lines = cache.program(snippet.id)
+            labels = np.isin(lines.line_numbers, snippet.wrong_lines).astype(np.float64)
+            self.exclusions.add(UNSCORED_WRONG_LINES, snippet.id, len(snippet.wrong_lines) - int(labels.sum()))
+            item = SnippetStates(snippet, lines, labels)
+            if not item.rankable:
+                self.exclusions.add(NOT_RANKABLE, snippet.id)
+            joined.append(item)
+        problems = [s.snippet.problem_id for s in joined]
+        if self.folds is None:
+            split = split_by_group(problems, self.val_fraction, self.test_fraction, self.split_seed)
+        else:
+            split = split_by_fold(problems, self.folds, self.fold, self.val_fraction, self.split_seed)
+        self.split: dict[Split, list[SnippetStates]] = {
+            name: [s for s, own in zip(joined, split, strict=True) if own == name] for name in ("train", "val", "test")
+        }
+        for name, part in self.split.items():
+            if not any(s.rankable for s in part):
+                raise ConfigError(
+                    f"The {name} split has no snippet with a wrong line among at least two scored lines "
+                    f"({len(part)} snippets of {len(joined)}). Add labelled snippets or change the fractions."
+                )
+        for line in self.exclusions.describe():
+            rank_zero_info(f"  {line}")
+
+    def train_dataloader(self) -> DataLoader[SnippetStates]:
+        """Shuffled snippets that can be ranked: the others would not train the ranker."""
+        return self._loader([s for s in self.split["train"] if s.rankable], shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[SnippetStates]:
+        """The validation snippets that can be ranked."""
+        return self._loader([s for s in self.split["val"] if s.rankable], shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[SnippetStates]:
+        """The test snippets that can be ranked."""
+        return self._loader([s for s in self.split["test"] if s.rankable], shuffle=False)
+
+    def predict_dataloader(self) -> DataLoader[SnippetStates]:
+        """Every test snippet, the correct ones included."""
+        return self._loader(self.split["test"], shuffle=False)
+
+    def _loader(self, items: list[SnippetStates], shuffle: bool) -> DataLoader[SnippetStates]:
+        return DataLoader(
+            items,  # type: ignore[arg-type]
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            collate_fn=pad_snippets,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
+
+
+def pad_snippets(items: Sequence[SnippetStates]) -> SnippetBatch:
+    """Stack snippets, padded on the right to the longest."""
+    length = max(len(s.labels) for s in items)
+    batch, d = len(items), items[0].lines.states.shape[1]
+    states = torch.zeros(batch, length, d)
+    labels = torch.zeros(batch, length)
+    mask = torch.zeros(batch, length, dtype=torch.bool)
+    numbers = torch.full((batch, length), -1, dtype=torch.long)
+    for row, item in enumerate(items):
+        n = len(item.labels)
+        states[row, :n] = item.lines.states
+        labels[row, :n] = torch.from_numpy(item.labels)
+        mask[row, :n] = True
+        numbers[row, :n] = torch.from_numpy(item.lines.line_numbers)
+    return SnippetBatch(states, labels, mask, numbers, [s.snippet.id for s in items])

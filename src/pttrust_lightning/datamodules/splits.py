@@ -1,0 +1,89 @@
+"""Splits by group: what shares a group (a problem, a file) never straddles a split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from pttrust_lightning.errors import ConfigError
+
+Split = Literal["train", "val", "test"]
+
+
+def shuffled_groups(groups: Sequence[str], seed: int) -> list[str]:
+    """The distinct groups in an order that depends on the seed alone, not on the order of the records."""
+    distinct = np.array(sorted(set(groups)), dtype=object)
+    np.random.default_rng(seed).shuffle(distinct)
+    return [str(g) for g in distinct]
+
+
+def split_by_group(groups: Sequence[str], val_fraction: float, test_fraction: float, seed: int) -> list[Split]:
+    """The split of each record, whole groups together.
+
+    Groups are taken in shuffled order, first for test, then for validation, until each holds its share of the records.
+
+    Args:
+        groups: The group of each record.
+        val_fraction: Share of the records held out for validation.
+        test_fraction: Share of the records held out for test.
+        seed: Decides the shuffle.
+
+    Raises:
+        ConfigError: The shares leave nothing to train on, or there are too few groups.
+    """
+    if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
+        raise ConfigError(
+            f"val_fraction {val_fraction} and test_fraction {test_fraction} must leave a share to train on."
+        )
+    order = shuffled_groups(groups, seed)
+    test, rest = _take(order, Counter(groups), test_fraction * len(groups))
+    val, _ = _take(rest, Counter(groups), val_fraction * len(groups))
+    return _named(groups, test, val)
+
+
+def split_by_fold(groups: Sequence[str], folds: int, fold: int, val_fraction: float, seed: int) -> list[Split]:
+    """The split of each record in fold ``fold`` of a cross-validation over groups.
+
+    Args:
+        groups: The group of each record.
+        folds: Number of folds; every group is tested in exactly one.
+        fold: Which one is tested, 0-based.
+        val_fraction: Share of all records held out for validation among those not tested.
+        seed: Decides the shuffle.
+
+    Raises:
+        ConfigError: There is no such fold, or there are fewer groups than folds need.
+    """
+    if not folds >= 2 or not 0 <= fold < folds:
+        raise ConfigError(
+            f"fold {fold} of {folds} does not exist. Use 2 folds or more, and a fold from 0 to folds - 1."
+        )
+    order = shuffled_groups(groups, seed)
+    if len(order) <= folds:
+        raise ConfigError(f"{len(order)} groups are too few for {folds} folds and a validation split. Use fewer folds.")
+    test = set(order[fold::folds])
+    rest = [g for g in order if g not in test]
+    val, _ = _take(rest, Counter(groups), val_fraction * len(groups))
+    return _named(groups, test, val)
+
+
+def _take(order: Sequence[str], sizes: Counter[str], wanted: float) -> tuple[set[str], list[str]]:
+    """Groups from the front until they hold ``wanted`` records, and the rest."""
+    taken: set[str] = set()
+    held = 0
+    for group in order:
+        if held >= wanted:
+            break
+        taken.add(group)
+        held += sizes[group]
+    return taken, [g for g in order if g not in taken]
+
+
+def _named(groups: Sequence[str], test: set[str], val: set[str]) -> list[Split]:
+    names: list[Split] = ["test" if g in test else "val" if g in val else "train" for g in groups]
+    if "train" not in names:
+        raise ConfigError(f"{len(set(groups))} groups are too few to split: none is left to train on. Add data.")
+    return names

@@ -1,0 +1,75 @@
+"""Entry point ``pttrust``: Lightning's subcommands and the tools.
+
+The only place that sets process-wide state.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+
+import jsonargparse
+
+from pttrust_lightning import __version__
+from pttrust_lightning.cli import PtTrustCLI
+from pttrust_lightning.errors import PtTrustError
+from pttrust_lightning.tools import TOOLS
+
+LIGHTNING_COMMANDS = ("fit", "validate", "test", "predict")
+
+USAGE = f"""usage: pttrust COMMAND [options]     (pttrust COMMAND --help for the options)
+
+  fit, validate, test, predict   train or run a model: --config model.yaml --config data.yaml ...
+{chr(10).join(f"  {name:<30} {tool.summary}" for name, tool in TOOLS.items())}
+"""
+
+# YAML is code: a class_path imports the module that it names. Only these may be named.
+IMPORTABLE = ["pttrust_lightning", "lightning", "pytorch_lightning", "torch", "torchmetrics"]
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status, 2 for an error that the user can mend."""
+    args = list(sys.argv[1:] if args is None else args)
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if args[0] == "--version":
+        print(f"pttrust {__version__}")
+        return 0
+    if args[0] not in (*LIGHTNING_COMMANDS, *TOOLS):
+        print(f"pttrust: unknown command {args[0]!r}\n\n{USAGE}", file=sys.stderr)
+        return 2
+    _configure_process()
+    try:
+        if args[0] in TOOLS:
+            TOOLS[args[0]].run(args[1:], PtTrustCLI)
+        else:
+            PtTrustCLI(args)
+    except PtTrustError as error:
+        print(f"pttrust {args[0]}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _configure_process() -> None:
+    jsonargparse.set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=IMPORTABLE)
+    # Advice that does not apply: states come from a cache, and epochs are short.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*The number of training batches.*")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    # main() hands its arguments on, so that tools can run stages in this process.
+    warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
+    console = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    console.setLevel(logging.INFO)
+    console.addFilter(_not_an_advertisement)
+
+
+def _not_an_advertisement(record: logging.LogRecord) -> bool:
+    """Whether a message of Lightning's is about this run, not about another product."""
+    return "Tip: For seamless cloud" not in record.getMessage()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,301 @@
+"""All metrics of a method on a test set, with bootstrap intervals over snippets (METHOD, 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pttrust_lightning.errors import NonFiniteError
+from pttrust_lightning.metrics.functional import (
+    KS,
+    calibration_bins,
+    snippet_metric_names,
+    snippet_metrics,
+)
+from pttrust_lightning.types import FloatArray, ScoredSnippet
+
+LINE_METRICS = ("auroc", "average_precision", "brier", "brier_skill", "ece")
+"""Metrics over the lines of all rankable snippets together."""
+
+METRICS: tuple[str, ...] = (*snippet_metric_names(KS), *LINE_METRICS)
+"""The keys of ``Evaluation.metrics``, in the order of a table."""
+
+LOWER_IS_BETTER: frozenset[str] = frozenset({"ifa", "brier", "ece"})
+"""Metrics where less is better; for all others more is."""
+
+ECE_BINS = 15
+
+_CHUNK = 2_000_000
+"""Line weights (resamples x lines) held at a time, to bound memory."""
+
+
+class Estimate(NamedTuple):
+    """A value and its bootstrap interval.
+
+    Attributes:
+        value: On the snippets themselves; NaN where undefined (lines all wrong).
+        low: Lower end of the percentile interval; NaN without resamples.
+        high: Upper end of the percentile interval; NaN without resamples.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+class Evaluation(NamedTuple):
+    """What a method scored, and on how much.
+
+    Attributes:
+        metrics: An estimate for each of ``METRICS``.
+        n_snippets: Rankable snippets: at least two scored lines, at least one of them wrong. Others do not count.
+        n_lines: Scored lines of those.
+        n_wrong_lines: Wrong lines among those.
+    """
+
+    metrics: dict[str, Estimate]
+    n_snippets: int
+    n_lines: int
+    n_wrong_lines: int
+
+
+def rankable(snippet: ScoredSnippet) -> bool:
+    """Whether there is something to rank: at least two scored lines, at least one of them wrong."""
+    return len(snippet.labels) > 1 and bool((snippet.labels > 0).any())
+
+
+def _check_finite(snippets: Sequence[ScoredSnippet]) -> None:
+    for snippet in snippets:
+        for values, name in ((snippet.scores, "scores"), (snippet.probabilities, "probabilities")):
+            if not np.isfinite(values).all():
+                raise NonFiniteError(
+                    f"Snippet {snippet.snippet_id}: {name} are NaN or infinite at line(s) "
+                    f"{snippet.line_numbers[~np.isfinite(values)][:5].tolist()}. Find out where they come from "
+                    f"(diverged training, damaged states)."
+                )
+            if values.shape != snippet.labels.shape:
+                raise ValueError(
+                    f"Snippet {snippet.snippet_id}: {name} and labels differ in shape, "
+                    f"{values.shape} and {snippet.labels.shape}."
+                )
+        p = snippet.probabilities
+        if p.size and (p.min() < 0 or p.max() > 1):
+            raise ValueError(f"Snippet {snippet.snippet_id}: probabilities must lie in [0, 1]. Calibrate the scores.")
+
+
+def _resamples(n_snippets: int, samples: int, seed: int) -> FloatArray:
+    """How often each snippet is drawn in each resample, ``(samples, n_snippets)``; the same for the same arguments."""
+    draws = np.random.default_rng(seed).integers(n_snippets, size=(samples, n_snippets))
+    flat = np.bincount((draws + n_snippets * np.arange(samples)[:, None]).ravel(), minlength=samples * n_snippets)
+    return flat.reshape(samples, n_snippets).astype(np.float64)
+
+
+def _weighted_ranking(weights: FloatArray, snippets: Sequence[ScoredSnippet]) -> tuple[FloatArray, FloatArray]:
+    """AUROC and average precision over lines, each line weighing what its snippet does; ``(R,)`` each."""
+    scores = np.concatenate([s.scores for s in snippets])
+    wrong = np.concatenate([s.labels for s in snippets]) > 0
+    owner = np.repeat(np.arange(len(snippets)), [len(s.labels) for s in snippets])
+    order = np.argsort(-scores, kind="stable")
+    scores, wrong, owner = scores[order], wrong[order], owner[order]
+    ends = np.flatnonzero(np.append(np.diff(scores) != 0, True))  # last line of each group of equal scores
+    auroc, precision = np.empty(len(weights)), np.empty(len(weights))
+    step = max(1, _CHUNK // len(scores))
+    for start in range(0, len(weights), step):
+        w = weights[start : start + step, owner]
+        seen_wrong = np.cumsum(w * wrong, axis=1)[:, ends]
+        seen = np.cumsum(w, axis=1)[:, ends]
+        new_wrong = np.diff(seen_wrong, axis=1, prepend=0.0)
+        seen_right = seen - seen_wrong
+        new_right = np.diff(seen_right, axis=1, prepend=0.0)
+        n_wrong, n_right = seen_wrong[:, -1], seen_right[:, -1]
+        outscored = n_right[:, None] - seen_right + new_right / 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            both = np.where(n_right > 0, n_wrong, np.nan)  # undefined where a resample has wrong lines only
+            auroc[start : start + step] = (new_wrong * outscored).sum(axis=1) / (both * n_right)
+            steps = np.divide(seen_wrong, seen, out=np.zeros_like(seen), where=seen > 0)
+            precision[start : start + step] = (new_wrong * steps).sum(axis=1) / both
+    return auroc, precision
+
+
+def _weighted_calibration(weights: FloatArray, snippets: Sequence[ScoredSnippet]) -> dict[str, FloatArray]:
+    """Brier score, Brier skill and ECE over lines, each line weighing what its snippet does; ``(R,)`` each."""
+    lines = np.array([len(s.labels) for s in snippets], dtype=np.float64)
+    wrong = np.array([(s.labels > 0).sum() for s in snippets], dtype=np.float64)
+    squares = np.array([np.square(s.probabilities - (s.labels > 0)).sum() for s in snippets])
+    gaps = np.array(
+        [
+            np.bincount(
+                calibration_bins(s.probabilities, ECE_BINS),
+                weights=s.probabilities - (s.labels > 0),
+                minlength=ECE_BINS,
+            )
+            for s in snippets
+        ]
+    )
+    n = weights @ lines
+    rate = weights @ wrong / n
+    brier = weights @ squares / n
+    reference = rate * (1 - rate)
+    skill = 1 - np.divide(brier, reference, out=np.full_like(brier, np.nan), where=rate < 1)
+    return {"brier": brier, "brier_skill": skill, "ece": np.abs(weights @ gaps).sum(axis=1) / n}
+
+
+def _weighted_metrics(weights: FloatArray, snippets: Sequence[ScoredSnippet]) -> dict[str, FloatArray]:
+    """Each of ``METRICS`` for each row of snippet weights ``(R, S)``, by name, ``(R,)``."""
+    names = snippet_metric_names(KS)
+    table = np.array([list(snippet_metrics(s.scores, s.labels, KS).values()) for s in snippets])
+    means = weights @ table / weights.sum(axis=1, keepdims=True)
+    result = {name: means[:, i] for i, name in enumerate(names)}
+    result["auroc"], result["average_precision"] = _weighted_ranking(weights, snippets)
+    result.update(_weighted_calibration(weights, snippets))
+    return result
+
+
+def _estimate(values: FloatArray, confidence: float) -> Estimate:
+    """From the value on the snippets themselves (first) and those on the resamples (rest)."""
+    drawn = values[1:][np.isfinite(values[1:])]
+    if not len(drawn):
+        return Estimate(float(values[0]), math.nan, math.nan)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Estimate(float(values[0]), float(low), float(high))
+
+
+def _weights(n_snippets: int, bootstrap_samples: int, seed: int, confidence: float) -> FloatArray:
+    """Ones (the snippets themselves), then the resamples, ``(1 + bootstrap_samples, n_snippets)``."""
+    if bootstrap_samples < 0:
+        raise ValueError(f"bootstrap_samples must be at least 0, got {bootstrap_samples}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    return np.concatenate([np.ones((1, n_snippets)), _resamples(n_snippets, bootstrap_samples, seed)])
+
+
+def _rankable_only(snippets: Sequence[ScoredSnippet]) -> list[ScoredSnippet]:
+    _check_finite(snippets)
+    kept = [s for s in snippets if rankable(s)]
+    if not kept:
+        raise ValueError(
+            f"None of the {len(snippets)} snippets has two scored lines and a wrong one, so there is nothing to "
+            f"measure. Evaluate on snippets with known wrong lines."
+        )
+    return kept
+
+
+def evaluate(
+    snippets: Sequence[ScoredSnippet], bootstrap_samples: int = 1000, seed: int = 0, confidence: float = 0.95
+) -> Evaluation:
+    """All metrics with percentile bootstrap intervals (Efron 1979); snippets, not lines, are resampled.
+
+    Per-snippet metrics are means over rankable snippets; those of ``LINE_METRICS`` take the lines of rankable
+    snippets together. The resamples depend on the seed, their number and the number of rankable snippets only, so
+    two methods scored on the same snippets in the same order meet the same resamples.
+
+    Args:
+        snippets: Scored snippets; those that are not rankable are checked but do not count.
+        bootstrap_samples: Number of resamples; 0 leaves the intervals NaN.
+        seed: Of the resamples.
+        confidence: Share of the resamples inside the interval.
+
+    Returns:
+        The estimates and the counts behind them. Where all lines are wrong, ``auroc``, ``average_precision`` and
+        ``brier_skill`` are NaN; resamples where that happens are left out of their intervals.
+
+    Raises:
+        NonFiniteError: If a score or probability is NaN or infinite; names the snippet.
+        ValueError: If no snippet is rankable or an argument is out of range.
+    """
+    kept = _rankable_only(snippets)
+    weights = _weights(len(kept), bootstrap_samples, seed, confidence)
+    values = _weighted_metrics(weights, kept)
+    return Evaluation(
+        metrics={name: _estimate(values[name], confidence) for name in METRICS},
+        n_snippets=len(kept),
+        n_lines=sum(len(s.labels) for s in kept),
+        n_wrong_lines=int(sum((s.labels > 0).sum() for s in kept)),
+    )
+
+
+def _matched(a: Sequence[ScoredSnippet], b: Sequence[ScoredSnippet]) -> list[ScoredSnippet]:
+    """``b`` in the order of ``a``; both must hold the same snippets with the same lines and labels."""
+    by_id = {s.snippet_id: s for s in b}
+    if len(by_id) != len(b) or len({s.snippet_id for s in a}) != len(a):
+        raise ValueError("A snippet id occurs twice, so the two methods' snippets cannot be matched. Make ids unique.")
+    if difference := by_id.keys() ^ {s.snippet_id for s in a}:
+        raise ValueError(
+            f"{len(difference)} snippets were scored by one method only, such as {min(difference)}. "
+            f"Score both methods on the same snippets."
+        )
+    matched = [by_id[s.snippet_id] for s in a]
+    for s, other in zip(a, matched, strict=True):
+        if not (np.array_equal(s.line_numbers, other.line_numbers) and np.array_equal(s.labels, other.labels)):
+            raise ValueError(
+                f"Snippet {s.snippet_id}: the two methods scored different lines or saw different labels. "
+                f"Score both methods on the same lines."
+            )
+    return matched
+
+
+def paired_differences(
+    a: Sequence[ScoredSnippet],
+    b: Sequence[ScoredSnippet],
+    bootstrap_samples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, Estimate]:
+    """``a`` minus ``b`` in every metric, with paired bootstrap intervals: both meet the same resamples.
+
+    For metrics outside ``LOWER_IS_BETTER``, an interval above 0 says that ``a`` beats ``b``.
+
+    Args:
+        a: One method's scored snippets.
+        b: The other's, in any order.
+        bootstrap_samples: Number of resamples; 0 leaves the intervals NaN.
+        seed: Of the resamples; with the seed of ``evaluate`` they are the same as there, for snippets ordered as ``a``.
+        confidence: Share of the resamples inside the interval.
+
+    Returns:
+        An estimate of the difference for each of ``METRICS``.
+
+    Raises:
+        NonFiniteError: If a score or probability is NaN or infinite; names the snippet.
+        ValueError: If the two do not hold the same snippets, lines and labels, ids repeat, no snippet is rankable
+            or an argument is out of range.
+    """
+    b = _matched(a, b)
+    kept_a, kept_b = _rankable_only(a), _rankable_only(b)
+    weights = _weights(len(kept_a), bootstrap_samples, seed, confidence)
+    of_a, of_b = _weighted_metrics(weights, kept_a), _weighted_metrics(weights, kept_b)
+    return {name: _estimate(of_a[name] - of_b[name], confidence) for name in METRICS}
+
+
+def paired_difference(
+    a: Sequence[ScoredSnippet],
+    b: Sequence[ScoredSnippet],
+    metric: str,
+    bootstrap_samples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """``a`` minus ``b`` in one metric; see ``paired_differences``.
+
+    Args:
+        a: One method's scored snippets.
+        b: The other's, in any order.
+        metric: One of ``METRICS``.
+        bootstrap_samples: Number of resamples.
+        seed: Of the resamples.
+        confidence: Share of the resamples inside the interval.
+
+    Returns:
+        The estimate of the difference.
+
+    Raises:
+        NonFiniteError: As ``paired_differences``.
+        ValueError: As ``paired_differences``, and for an unknown metric.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"Unknown metric {metric!r}. Choose one of: {', '.join(METRICS)}.")
+    return paired_differences(a, b, bootstrap_samples, seed, confidence)[metric]

@@ -1,0 +1,151 @@
+"""Stage 2: binds the sparse representation to risk with few labelled snippets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.losses import RANKING_LOSSES, RankingLoss
+from pttrust_lightning.metrics.line_ranking import LineRankingMetrics
+from pttrust_lightning.models.risk_model import RiskModel
+from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder
+from pttrust_lightning.modules.examples import ExampleStates
+from pttrust_lightning.types import ScoredSnippet, SnippetBatch
+
+
+class RiskFineTuning(LightningModule):
+    """Trains the line ranker on a frozen encoder (METHOD: stage 2; PtTrust, arXiv 2504.14640).
+
+    Defaults are the paper's. After every validation the calibration is fitted on the validation lines, so that each
+    checkpoint holds ranker and calibration of the same moment.
+
+    Args:
+        encoder: Folder of the sparse autoencoder that stage 1 exported.
+        d_in: Width of the states; linked to the data on the command line, and checked against the encoder.
+        hidden: Width of the ranker's hidden layers.
+        n_layers: Linear layers of the ranker.
+        loss: ``neural_ndcg``, ``approx_ndcg``, ``list_net`` or ``bce``.
+        calibration: ``temperature`` or ``isotonic``.
+        lr: Learning rate of Adam.
+        weight_decay: Of Adam.
+
+    Raises:
+        ModelFolderError: The encoder's folder cannot be used.
+        ConfigError: The encoder was trained on states of another width.
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        d_in: int | None = None,
+        hidden: int = 32,
+        n_layers: int = 4,
+        loss: RankingLoss = "neural_ndcg",
+        calibration: Literal["temperature", "isotonic"] = "temperature",
+        lr: float = 1e-4,
+        weight_decay: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        autoencoder, self.encoder_provenance = SparseAutoencoder.load(Path(encoder))
+        if d_in is not None and d_in != autoencoder.config.d_in:
+            raise ConfigError(
+                f"The encoder {encoder} was trained on states of width {autoencoder.config.d_in}, but the data has "
+                f"width {d_in}. Pre-train on the same LLM and layer."
+            )
+        self.risk_model = RiskModel(autoencoder, hidden, n_layers, calibration)
+        self.ranking_loss = RANKING_LOSSES[loss]
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.val_metrics = LineRankingMetrics()
+        self.test_metrics = LineRankingMetrics()
+        self.examples = ExampleStates()
+        self._val_lines: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Line scores; ``(..., D)`` to ``(...)``."""
+        return self.risk_model.logits(states)
+
+    def setup(self, stage: str) -> None:
+        """Refuse states of another LLM, layer or line rule than the encoder was trained on.
+
+        Raises:
+            ConfigError: Names the field that differs.
+        """
+        given = getattr(getattr(self.trainer, "datamodule", None), "state_provenance", None)
+        for field, expected in self.encoder_provenance.items():
+            if given is not None and given.get(field) != expected:
+                raise ConfigError(
+                    f"The encoder was trained on states with {field} = {expected!r}, but the data has "
+                    f"{given.get(field)!r}. Use the same `states` settings in both stages, or pre-train again."
+                )
+
+    def training_step(self, batch: SnippetBatch, batch_idx: int) -> Tensor:
+        """One step."""
+        self.examples.keep(batch.states[batch.mask])
+        loss: Tensor = self.ranking_loss(self(batch.states), batch.labels, batch.mask)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.snippet_ids), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: SnippetBatch, batch_idx: int) -> None:
+        """Loss and ranking metrics on held-out snippets."""
+        scores = self(batch.states)
+        loss = self.ranking_loss(scores, batch.labels, batch.mask)
+        self.log("val/loss", loss, batch_size=len(batch.snippet_ids), prog_bar=True)
+        self.val_metrics.update(scores, batch.labels, batch.mask)
+        self._val_lines.append((scores[batch.mask], batch.labels[batch.mask]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics and fit the calibration on the validation lines."""
+        self._log_metrics("val", self.val_metrics)
+        scores, labels = (torch.cat(part).double().cpu().numpy() for part in zip(*self._val_lines, strict=True))
+        self._val_lines.clear()
+        if 0 < (labels > 0).mean() < 1:
+            self.risk_model.calibration.fit(scores, labels)
+
+    def test_step(self, batch: SnippetBatch, batch_idx: int) -> dict[str, list[ScoredSnippet]]:  # type: ignore[override]
+        """Scores of the test snippets (as ``scored``); their metrics are logged at the end."""
+        self.test_metrics.update(self(batch.states), batch.labels, batch.mask)
+        return {"scored": self.predict_step(batch, batch_idx)}
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics."""
+        self._log_metrics("test", self.test_metrics)
+
+    def predict_step(self, batch: SnippetBatch, batch_idx: int) -> list[ScoredSnippet]:
+        """Scores and probabilities of each snippet's lines."""
+        risk = self.risk_model(batch.states)
+        scored = []
+        for row, snippet_id in enumerate(batch.snippet_ids):
+            lines = batch.mask[row]
+            scores, probabilities, labels = (
+                part[row][lines].double().cpu().numpy() for part in (risk.scores, risk.probabilities, batch.labels)
+            )
+            numbers = batch.line_numbers[row][lines].cpu().numpy().astype(np.int64)
+            scored.append(ScoredSnippet(snippet_id, numbers, scores, probabilities, labels))
+        return scored
+
+    def _log_metrics(self, stage: str, metrics: LineRankingMetrics) -> None:
+        values = {f"{stage}/{name}": value.float() for name, value in metrics.compute().items()}
+        shown = f"{stage}/mrr"
+        self.log_dict({name: value for name, value in values.items() if name != shown})
+        self.log(shown, values[shown], prog_bar=True)
+        metrics.reset()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam on the ranker alone."""
+        return torch.optim.Adam(self.risk_model.ranker.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+
+    def export(self, folder: Path, provenance: dict[str, Any]) -> None:
+        """Write the risk model as a folder.
+
+        Raises:
+            ModelFolderError: The folder is not empty.
+        """
+        self.risk_model.save(folder, self.examples.states(), provenance)

@@ -1,0 +1,210 @@
+"""Stage 1: a sparse autoencoder that tells lines from their mutants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from pttrust_lightning.errors import NonFiniteError
+from pttrust_lightning.losses import (
+    ContrastiveLoss,
+    ccs,
+    margin_contrastive,
+    normalised_reconstruction,
+    pair_distance,
+    pair_info_nce,
+    unit_latents,
+)
+from pttrust_lightning.losses.aux_k import aux_k
+from pttrust_lightning.metrics.reconstruction import FractionOfVarianceUnexplained
+from pttrust_lightning.metrics.sparsity import LatentUse
+from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder, SparseAutoencoderConfig, top_k
+from pttrust_lightning.modules.examples import ExampleStates
+from pttrust_lightning.types import StateBatch
+
+
+class ContrastivePretraining(LightningModule):
+    """Contrastive pre-training of the sparse autoencoder (METHOD: stage 1; PtTrust, arXiv 2504.14640).
+
+        L = L_rec + contrastive_weight * L_con + aux_weight * L_aux
+
+    The contrastive term starts after ``warmup_epochs``. Defaults are the paper's, but for the margin: theirs is 2,
+    which non-negative unit latents (at most sqrt(2) apart) never reach.
+
+    Args:
+        d_in: Width D of a state; linked to the data on the command line.
+        n_latents: Number of latents M.
+        k: Latents that may be active at once.
+        tied: Whether the decoder is the encoder's transpose.
+        normalise: Whether each state is standardised before encoding.
+        contrastive: ``margin``, ``info_nce``, ``ccs`` or ``none``.
+        contrastive_weight: Lambda; 0 leaves a plain sparse autoencoder. The reconstruction loss is small (about 0.005 on
+            the embedded LLM), so that a weight of 1 lets the contrast displace the reconstruction.
+        margin: Distance from which a pair costs nothing (``margin``).
+        temperature: In units of cosine similarity (``info_nce``).
+        warmup_epochs: Epochs without the contrastive term.
+        aux_weight: Weight of the loss that revives dead latents; the literature's value is 1/32, the paper has none.
+        aux_k: Dead latents that model the residual.
+        dead_after: Lines without firing after which a latent counts as dead.
+        lr: Learning rate of AdamW.
+        weight_decay: Of AdamW.
+    """
+
+    def __init__(
+        self,
+        d_in: int,
+        n_latents: int = 128,
+        k: int = 32,
+        tied: bool = True,
+        normalise: bool = True,
+        contrastive: ContrastiveLoss = "margin",
+        contrastive_weight: float = 0.03,
+        margin: float = 1.0,
+        temperature: float = 0.1,
+        warmup_epochs: int = 4,
+        aux_weight: float = 0.0,
+        aux_k: int = 16,
+        dead_after: int = 100_000,
+        lr: float = 2e-4,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.autoencoder = SparseAutoencoder(SparseAutoencoderConfig(d_in, n_latents, k, tied, normalise))
+        self.contrastive: ContrastiveLoss = contrastive
+        self.contrastive_weight = contrastive_weight
+        self.margin = margin
+        self.temperature = temperature
+        self.warmup_epochs = warmup_epochs
+        self.aux_weight = aux_weight
+        self.aux_k = min(aux_k, n_latents)
+        self.dead_after = dead_after
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.probe = nn.Linear(n_latents, 1) if contrastive == "ccs" else None
+        self.register_buffer("lines_since_fired", torch.zeros(n_latents, dtype=torch.long))
+        self.lines_since_fired: Tensor
+        self.fvu = FractionOfVarianceUnexplained(d_in)
+        self.latent_use = LatentUse(n_latents)
+        self.distance = MeanMetric()
+        self.examples = ExampleStates()
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Sparse latents of states; ``(N, D)`` to ``(N, M)``."""
+        return self.autoencoder.encode(states)
+
+    def losses(self, batch: StateBatch) -> dict[str, Tensor]:
+        """Each term of the loss, unweighted, for one batch.
+
+        Raises:
+            NonFiniteError: A state or a term is NaN or infinite.
+        """
+        states, pairs = batch
+        if not bool(torch.isfinite(states).all()):
+            raise NonFiniteError("The batch holds NaN or infinite states: delete the state cache and extract it again.")
+        output = self.autoencoder(states)
+        a, b = output.latents[pairs[:, 0]], output.latents[pairs[:, 1]]
+        terms = {
+            "reconstruction": normalised_reconstruction(states, output.reconstruction),
+            "contrastive": self._contrastive_term(a, b),
+        }
+        if self.aux_weight > 0:
+            terms["aux"] = self._aux_term(states, output.latents, output.pre_activations)
+        for name, term in terms.items():
+            if not bool(torch.isfinite(term)):
+                raise NonFiniteError(f"The {name} loss is NaN or infinite. Lower the learning rate or clip gradients.")
+        return terms
+
+    def _contrastive_term(self, a: Tensor, b: Tensor) -> Tensor:
+        if self.contrastive == "margin":
+            return margin_contrastive(a, b, self.margin)
+        if self.contrastive == "info_nce":
+            return pair_info_nce(a, b, self.temperature)
+        if self.contrastive == "ccs" and self.probe is not None:
+            return ccs(*(self.probe(u - u.mean(0)).squeeze(-1).sigmoid() for u in (unit_latents(a), unit_latents(b))))
+        return a.new_zeros(())
+
+    def _aux_term(self, states: Tensor, latents: Tensor, pre_activations: Tensor) -> Tensor:
+        """Let the strongest dead latents model what the live ones left over."""
+        dead = self.lines_since_fired > self.dead_after
+        revived = top_k(pre_activations.relu() * dead, self.aux_k)
+        standardised, _ = self.autoencoder.standardise(states)
+        decoder = self.autoencoder.w_enc.T if self.autoencoder.w_dec is None else self.autoencoder.w_dec
+        live = nn.functional.linear(latents, decoder) + self.autoencoder.b_pre
+        return aux_k(standardised - live, nn.functional.linear(revived, decoder)) * dead.any()
+
+    def _total(self, terms: dict[str, Tensor]) -> Tensor:
+        total = terms["reconstruction"]
+        if self.current_epoch >= self.warmup_epochs:
+            total = total + self.contrastive_weight * terms["contrastive"]
+        if "aux" in terms:
+            total = total + self.aux_weight * terms["aux"]
+        return total
+
+    def training_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
+        """One step; logs the terms per epoch."""
+        self.examples.keep(batch.states)
+        terms = self.losses(batch)
+        if self.aux_weight > 0:
+            with torch.no_grad():
+                fired = (self.autoencoder.encode(batch.states) > 0).any(0)
+                self.lines_since_fired = torch.where(fired, 0, self.lines_since_fired + len(batch.states))
+        self._log_terms("train", terms, len(batch.states))
+        return self._total(terms)
+
+    def validation_step(self, batch: StateBatch, batch_idx: int) -> None:
+        """Held-out terms, FVU, L0, dead latents, pair distance (METHOD: report per epoch)."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: StateBatch, batch_idx: int) -> None:
+        """As validation."""
+        self._evaluate(batch, "test")
+
+    def predict_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
+        """Sparse latents, ``(N, M)``."""
+        return self(batch.states)  # type: ignore[no-any-return]
+
+    def _evaluate(self, batch: StateBatch, stage: str) -> None:
+        output = self.autoencoder(batch.states)
+        self.fvu.update(batch.states, output.reconstruction)
+        self.latent_use.update(output.latents)
+        a, b = output.latents[batch.pairs[:, 0]], output.latents[batch.pairs[:, 1]]
+        self.distance.update(pair_distance(a, b))
+        self._log_terms(stage, self.losses(batch), len(batch.states))
+
+    def _log_terms(self, stage: str, terms: dict[str, Tensor], n_lines: int) -> None:
+        values = {f"{stage}/{name}_loss": term for name, term in terms.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=n_lines)
+        self.log(f"{stage}/loss", self._total(terms), on_step=False, on_epoch=True, batch_size=n_lines, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's figures."""
+        self._log_epoch("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figures."""
+        self._log_epoch("test")
+
+    def _log_epoch(self, stage: str) -> None:
+        self.log(f"{stage}/fvu", self.fvu.compute(), prog_bar=True)
+        self.log(f"{stage}/pair_distance", self.distance.compute())
+        self.log_dict({f"{stage}/{name}": value for name, value in self.latent_use.compute().items()})
+        for metric in (self.fvu, self.latent_use, self.distance):
+            metric.reset()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+
+    def export(self, folder: Path, provenance: dict[str, Any]) -> None:
+        """Write the autoencoder as a folder for stage 2.
+
+        Raises:
+            ModelFolderError: The folder is not empty.
+        """
+        self.autoencoder.save(folder, self.examples.states(), provenance)

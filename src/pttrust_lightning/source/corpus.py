@@ -1,0 +1,456 @@
+"""Corpora: where unlabelled programs come from.
+
+Every corpus gives its programs in an order that depends on its settings alone, and counts what it leaves out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import random
+import sys
+import sysconfig
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pttrust_lightning.errors import ConfigError, SourceError
+from pttrust_lightning.source.jsonl import read_records
+from pttrust_lightning.source.lines import is_blank, non_blank_lines
+from pttrust_lightning.source.python_functions import functions
+from pttrust_lightning.types import Exclusions, Program
+
+MAX_LINE_CHARACTERS = 10_000
+"""Longer lines are data or minified code, and would fill an LLM's context alone; their programs are left out."""
+
+SUFFIXES: dict[str, tuple[str, ...]] = {
+    "python": (".py",),
+    "java": (".java",),
+    "javascript": (".js", ".mjs", ".cjs", ".jsx"),
+    "typescript": (".ts", ".tsx", ".mts", ".cts"),
+    "c": (".c", ".h"),
+    "cpp": (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx"),
+    "go": (".go",),
+    "rust": (".rs",),
+}
+"""File-name suffixes of each language that a folder is read for."""
+
+_LANGUAGE_OF_SUFFIX = {suffix: language for language, suffixes in SUFFIXES.items() for suffix in suffixes}
+
+Unit = Literal["file", "function"]
+
+
+class Corpus(ABC):
+    """A source of unlabelled programs. Subclass it to read a corpus of another kind."""
+
+    @property
+    def name(self) -> str:
+        """A short name for tables and messages."""
+        return type(self).__name__
+
+    def describe(self) -> str:
+        """One line that says what is read, for logs and manifests."""
+        return self.name
+
+    @abstractmethod
+    def programs(self, exclusions: Exclusions) -> Iterator[Program]:
+        """The programs, in an order that depends on the corpus and its settings alone.
+
+        Args:
+            exclusions: Where what is left out is counted, by reason.
+
+        Raises:
+            SourceError: The corpus cannot be read, or holds no usable program.
+        """
+
+
+def select_programs(
+    programs: Iterable[Program],
+    exclusions: Exclusions,
+    *,
+    source: str,
+    limit: int | None = None,
+    seed: int = 0,
+    min_lines: int = 1,
+    max_lines: int | None = None,
+) -> list[Program]:
+    """Drop duplicates and programs too short or too long, then draw a sample; the order stays.
+
+    Args:
+        programs: The programs as read.
+        exclusions: Where what is left out is counted.
+        source: Where the programs come from, for messages.
+        limit: Size of the random sample; all where None.
+        seed: Seed of that sample.
+        min_lines: Fewest non-blank lines.
+        max_lines: Most non-blank lines; no bound where None.
+
+    Raises:
+        SourceError: No program is left.
+    """
+    kept: list[Program] = []
+    seen: set[tuple[str, str, str]] = set()
+    for program in programs:
+        n_lines = len(non_blank_lines(program.code))
+        content = (program.language, program.prompt, program.code)
+        if n_lines < min_lines:
+            exclusions.add(f"fewer than {min_lines} non-blank lines", program.id)
+        elif max_lines is not None and n_lines > max_lines:
+            exclusions.add(f"more than {max_lines} non-blank lines", program.id)
+        elif content in seen:
+            exclusions.add("duplicate", program.id)
+        else:
+            seen.add(content)
+            kept.append(program)
+    if not kept:
+        reasons = "; ".join(exclusions.describe()) or "it holds none"
+        raise SourceError(f"{source} gives no program ({reasons}). Choose another source or looser limits.")
+    if limit is not None and limit < len(kept):
+        drawn = set(random.Random(seed).sample(range(len(kept)), limit))
+        exclusions.add(f"not drawn (limit {limit})", "", len(kept) - limit)
+        kept = [program for i, program in enumerate(kept) if i in drawn]
+    return kept
+
+
+def corpus_sha256(programs: Iterable[Program]) -> str:
+    """SHA-256 (hex) over id, language, prompt and code of the programs, in order.
+
+    Each field is preceded by its length, so that text cannot move between fields or programs unnoticed.
+    """
+    digest = hashlib.sha256()
+    for program in programs:
+        for field in (program.id, program.language, program.prompt, program.code):
+            data = field.encode("utf-8")
+            digest.update(len(data).to_bytes(8, "big"))
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _check_limits(limit: int | None, min_lines: int, max_lines: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is {limit}; it must be at least 1, or null for all programs.")
+    if min_lines < 1:
+        raise ConfigError(f"min_lines is {min_lines}; it must be at least 1.")
+    if max_lines is not None and max_lines < min_lines:
+        raise ConfigError(f"max_lines is {max_lines}, below min_lines = {min_lines}. Raise it, or set it to null.")
+
+
+def _problem_with(code: str, what: str) -> str | None:
+    """Why a program cannot be used, if so: nothing in it, not text, or a line too long to score."""
+    if is_blank(code):
+        return f"empty {what}"
+    if "\0" in code:
+        return f"binary {what}"
+    if max(map(len, code.split("\n"))) > MAX_LINE_CHARACTERS:
+        return f"line longer than {MAX_LINE_CHARACTERS} characters"
+    return None
+
+
+class FolderCorpus(Corpus):
+    """The source files under a folder, or the functions in them.
+
+    The language goes by the suffix. A byte order mark is dropped, everything else is kept as it is, CRLF included.
+    Hidden files and folders (names that start with a dot) and links that lead out of the folder are left out; links to
+    folders are not followed. Everything left out is counted by reason.
+
+    Args:
+        path: The folder; read recursively, in the order of the sorted relative paths.
+        languages: The languages to read, such as ``["python", "java"]``; all known ones where null.
+        unit: ``file``, or ``function`` for the top-level functions and methods of Python files, dedented.
+        exclude: Glob patterns of files and folders to leave out, matched against the name and against the path
+            relative to ``path``: ``tests``, ``*_pb2.py``, ``src/generated/*``.
+        limit: Size of a random sample of the programs; all where null.
+        seed: Seed of that sample.
+        min_lines: Fewest non-blank lines of a program.
+        max_lines: Most non-blank lines of a program; no bound where null.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        languages: list[str] | None = None,
+        unit: Unit = "file",
+        exclude: list[str] | None = None,
+        limit: int | None = None,
+        seed: int = 0,
+        min_lines: int = 1,
+        max_lines: int | None = None,
+    ) -> None:
+        _check_limits(limit, min_lines, max_lines)
+        unknown = sorted(set(languages or ()) - set(SUFFIXES))
+        if unknown:
+            raise ConfigError(f"Unknown language {unknown[0]!r}. Known languages: {', '.join(SUFFIXES)}.")
+        if unit not in ("file", "function"):
+            raise ConfigError(f"unit is {unit!r}; choose 'file' or 'function'.")
+        if unit == "function" and languages is not None and languages != ["python"]:
+            raise ConfigError(
+                f"unit 'function' reads Python only, but languages is {languages}. "
+                "Set languages to ['python'], or unit to 'file'."
+            )
+        self.path = path
+        self.languages = languages
+        self.unit: Unit = unit
+        self.exclude = list(exclude or ())
+        self.limit = limit
+        self.seed = seed
+        self.min_lines = min_lines
+        self.max_lines = max_lines
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return Path(self.path).expanduser().resolve().name
+
+    def describe(self) -> str:
+        """The folder, the unit, the languages and the sample."""
+        languages = ", ".join(self.languages) if self.languages else "all known languages"
+        sample = "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
+        return f"{self.unit}s of folder {self.path} in {languages}, {sample}"
+
+    def programs(self, exclusions: Exclusions) -> Iterator[Program]:
+        """The files or functions; ids are ``path/in/folder.py`` or ``path/in/folder.py::Class.method``.
+
+        Raises:
+            SourceError: The path is no folder, or it holds no usable source file.
+        """
+        root = Path(self.path).expanduser()
+        if not root.exists():
+            raise SourceError(f"{self.path} does not exist. Check the path; it is relative to the current folder.")
+        if not root.is_dir():
+            raise SourceError(f"{self.path} is a file, not a folder. Name the folder that holds the source files.")
+        files = sorted(self._source_files(root, exclusions))
+        if not files:
+            wanted = self.languages or list(SUFFIXES)
+            suffixes = " ".join(suffix for language in wanted for suffix in SUFFIXES[language])
+            left_out = "".join(f"; {line}" for line in exclusions.describe())
+            raise SourceError(
+                f"{self.path} holds no source file ({suffixes}{left_out}). Check path, languages and exclude."
+            )
+        return iter(
+            select_programs(
+                self._read(root, files, exclusions),
+                exclusions,
+                source=self.path,
+                limit=self.limit,
+                seed=self.seed,
+                min_lines=self.min_lines,
+                max_lines=self.max_lines,
+            )
+        )
+
+    def _source_files(self, root: Path, exclusions: Exclusions) -> Iterator[str]:
+        """Paths relative to ``root``, with ``/``, of the files that are to be read."""
+        resolved_root = root.resolve()
+        for folder, subfolders, names in os.walk(root):
+            here = PurePosixPath(Path(folder).relative_to(root))
+            kept = []
+            for name in sorted(subfolders):
+                reason = self._unwanted(here / name)
+                if reason is None:
+                    kept.append(name)
+                else:
+                    exclusions.add(f"{reason} (folder)", f"{here / name}/")
+            subfolders[:] = kept  # what os.walk reads next
+            for name in sorted(names):
+                language = _LANGUAGE_OF_SUFFIX.get(PurePosixPath(name).suffix.lower())
+                if language is None or (self.languages is not None and language not in self.languages):
+                    continue
+                reason = self._unwanted(here / name) or self._unreadable(Path(folder, name), language, resolved_root)
+                if reason is None:
+                    yield str(here / name)
+                else:
+                    exclusions.add(reason, str(here / name))
+
+    def _unwanted(self, relative: PurePosixPath) -> str | None:
+        if relative.name.startswith("."):
+            return "hidden"
+        if any(fnmatchcase(name, p) for p in self.exclude for name in (relative.name, str(relative))):
+            return "matches an exclude pattern"
+        return None
+
+    def _unreadable(self, file: Path, language: str, root: Path) -> str | None:
+        if self.unit == "function" and language != "python":
+            return "not Python (unit 'function')"
+        if file.is_symlink() and not file.resolve().is_relative_to(root):
+            return "link out of the folder"
+        return None if file.is_file() else "broken link or special file"
+
+    def _read(self, root: Path, files: Iterable[str], exclusions: Exclusions) -> Iterator[Program]:
+        for relative in files:
+            try:
+                code = (root / relative).read_bytes().decode("utf-8-sig")
+            except UnicodeDecodeError:
+                exclusions.add("binary file", relative)
+                continue
+            except OSError as error:
+                exclusions.add(f"unreadable file ({error.strerror})", relative)
+                continue
+            problem = _problem_with(code, "file")
+            if problem is not None:
+                exclusions.add(problem, relative)
+                continue
+            language = _LANGUAGE_OF_SUFFIX[PurePosixPath(relative).suffix.lower()]
+            program = Program(id=relative, code=code, language=language, origin=relative)
+            if self.unit == "function":
+                yield from functions(program, exclusions)
+            else:
+                yield program
+
+
+class JsonlCorpus(Corpus):
+    """Programs from a JSONL file: one object a line with ``code``, and optionally ``language``, ``id``, ``prompt``.
+
+    Other fields are ignored, but one that is almost the name of a missing field is refused as a misspelling.
+
+    Args:
+        path: The file.
+        default_language: Language of the records that name none.
+        limit: Size of a random sample of the programs; all where null.
+        seed: Seed of that sample.
+        min_lines: Fewest non-blank lines of a program.
+        max_lines: Most non-blank lines of a program; no bound where null.
+    """
+
+    FIELDS = ("code", "language", "id", "prompt")
+
+    def __init__(
+        self,
+        path: str,
+        default_language: str = "python",
+        limit: int | None = None,
+        seed: int = 0,
+        min_lines: int = 1,
+        max_lines: int | None = None,
+    ) -> None:
+        _check_limits(limit, min_lines, max_lines)
+        self.path = path
+        self.default_language = default_language
+        self.limit = limit
+        self.seed = seed
+        self.min_lines = min_lines
+        self.max_lines = max_lines
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return Path(self.path).name
+
+    def describe(self) -> str:
+        """The file and the sample."""
+        sample = "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
+        return f"records of {self.path}, {sample}"
+
+    def programs(self, exclusions: Exclusions) -> Iterator[Program]:
+        """The records as programs; a record without an id is named ``file.jsonl:<line>``.
+
+        Raises:
+            SourceError: The file is missing, empty or binary, or holds no usable program.
+            SchemaError: A record does not follow the schema, or repeats an id.
+        """
+        return iter(
+            select_programs(
+                self._read(exclusions),
+                exclusions,
+                source=self.path,
+                limit=self.limit,
+                seed=self.seed,
+                min_lines=self.min_lines,
+                max_lines=self.max_lines,
+            )
+        )
+
+    def _read(self, exclusions: Exclusions) -> Iterator[Program]:
+        record_of_id: dict[str, int] = {}
+        for record in read_records(self.path):
+            record.reject_misspelt_fields(self.FIELDS)
+            id_ = record.text("id", default=f"{self.name}:{record.number}")
+            if id_ in record_of_id:
+                problem = f"{id_!r} is also the id of record {record_of_id[id_]}"
+                raise record.error("id", problem, "Give each record its own id.")
+            record_of_id[id_] = record.number
+            program = Program(
+                id=id_,
+                code=record.text("code"),
+                language=record.text("language", default=self.default_language).lower(),
+                prompt=record.text("prompt", default=""),
+                origin=self.name,
+            )
+            unusable = _problem_with(program.code, "record")
+            if unusable is None:
+                yield program
+            else:
+                exclusions.add(unusable, id_)
+
+
+class StandardLibrary(Corpus):
+    """The standard library of the running Python: real code that needs no download.
+
+    Tests, demos, installers, installed packages and generated tables are left out. The programs differ between Python
+    versions, which ``name`` therefore states.
+
+    Args:
+        unit: ``function`` for top-level functions and methods, dedented; or ``file``.
+        limit: Size of a random sample of the programs; all where null.
+        seed: Seed of that sample.
+        min_lines: Fewest non-blank lines of a program.
+        max_lines: Most non-blank lines of a program; no bound where null.
+    """
+
+    EXCLUDE = (
+        "site-packages",
+        "dist-packages",
+        "__pycache__",
+        "test",
+        "tests",
+        "idle_test",
+        "idlelib",
+        "lib2to3",
+        "turtledemo",
+        "ensurepip",
+        "pydoc_data",
+        "__phello__",
+        "config-*",
+        "_sysconfigdata_*",
+        "encodings/*",  # code tables
+    )
+
+    def __init__(
+        self,
+        unit: Unit = "function",
+        limit: int | None = None,
+        seed: int = 0,
+        min_lines: int = 1,
+        max_lines: int | None = None,
+    ) -> None:
+        self._folder = FolderCorpus(
+            path=sysconfig.get_path("stdlib"),
+            languages=["python"],
+            unit=unit,
+            exclude=list(self.EXCLUDE),
+            limit=limit,
+            seed=seed,
+            min_lines=min_lines,
+            max_lines=max_lines,
+        )
+
+    @property
+    def name(self) -> str:
+        """``python-3.x-standard-library``."""
+        return f"python-{sys.version_info.major}.{sys.version_info.minor}-standard-library"
+
+    def describe(self) -> str:
+        """The Python version, the unit and the sample."""
+        folder = self._folder
+        sample = "all" if folder.limit is None else f"{folder.limit} at random (seed {folder.seed})"
+        return f"{folder.unit}s of Python {platform.python_version()}'s standard library, {sample}"
+
+    def programs(self, exclusions: Exclusions) -> Iterator[Program]:
+        """The functions or files; ids are paths within the library.
+
+        Raises:
+            SourceError: This Python ships its library without source files.
+        """
+        return self._folder.programs(exclusions)

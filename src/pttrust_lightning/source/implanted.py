@@ -1,0 +1,97 @@
+"""Labelled snippets without labelling: correct programs with one implanted bug each."""
+
+from __future__ import annotations
+
+import random
+
+from pttrust_lightning.errors import ConfigError, SourceError
+from pttrust_lightning.source.corpus import Corpus
+from pttrust_lightning.source.labelled import LabelledSource
+from pttrust_lightning.source.semantic_operators import SEMANTIC_OPERATORS, check_operators, implant_bugs
+from pttrust_lightning.types import Exclusions, LabelledSnippet, Program
+
+
+class ImplantedBugs(LabelledSource):
+    """Mutants of a Python corpus, each with one semantic bug whose lines are known.
+
+    The mutants of one file share a problem id, so that no split separates them.
+
+    Args:
+        corpus: Where the programs come from; others than Python programs are left out.
+        mutants_per_program: Most mutants of one program; all differ.
+        operators: Names of semantic operators; all where null.
+        seed: Seed of the operators and of the sample.
+        limit: Size of a random sample of the snippets; all where null.
+        include_correct: Whether each mutated program is a snippet too, without wrong lines.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        mutants_per_program: int = 1,
+        operators: list[str] | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+        include_correct: bool = False,
+    ) -> None:
+        if mutants_per_program < 1:
+            raise ConfigError(f"mutants_per_program is {mutants_per_program}; it must be at least 1.")
+        if limit is not None and limit < 1:
+            raise ConfigError(f"limit is {limit}; it must be at least 1, or null for all snippets.")
+        self.corpus = corpus
+        self.mutants_per_program = mutants_per_program
+        self.operators = list(SEMANTIC_OPERATORS) if operators is None else list(operators)
+        check_operators(self.operators)
+        self.seed = seed
+        self.limit = limit
+        self.include_correct = include_correct
+
+    @property
+    def name(self) -> str:
+        """The corpus's name, with what was done to it."""
+        return f"bugs implanted in {self.corpus.name}"
+
+    def describe(self) -> str:
+        """The operators, the seed and the corpus."""
+        return f"{', '.join(self.operators)} (seed {self.seed}) implanted in {self.corpus.describe()}"
+
+    def snippets(self, exclusions: Exclusions) -> list[LabelledSnippet]:
+        """The mutants, in the corpus's order; ids are ``<program id>#<operator>:<0-based line>``.
+
+        Raises:
+            SourceError: The corpus cannot be read, or none of its programs can be mutated.
+        """
+        snippets: list[LabelledSnippet] = []
+        for program in self.corpus.programs(exclusions):
+            if program.language != "python":
+                exclusions.add("not Python (implanted bugs)", program.id)
+                continue
+            bugs = implant_bugs(program, self.seed, self.mutants_per_program, self.operators)
+            if not bugs:
+                exclusions.add("no bug can be implanted", program.id)
+                continue
+            if self.include_correct:
+                snippets.append(_snippet(program, program, (), "presumed correct"))
+            snippets += [_snippet(program, b.program, b.wrong_lines, f"implanted:{b.mutation.operator}") for b in bugs]
+        if not snippets:
+            reasons = "; ".join(exclusions.describe())
+            raise SourceError(f"No bug could be implanted in {self.corpus.describe()} ({reasons}). Choose more code.")
+        if self.limit is not None and self.limit < len(snippets):
+            exclusions.add(f"not drawn (limit {self.limit})", "", len(snippets) - self.limit)
+            drawn = sorted(random.Random(self.seed).sample(range(len(snippets)), self.limit))
+            snippets = [snippets[i] for i in drawn]
+        return snippets
+
+
+def _snippet(original: Program, program: Program, wrong_lines: tuple[int, ...], label_source: str) -> LabelledSnippet:
+    return LabelledSnippet(
+        id=program.id,
+        problem_id=original.origin or original.id,
+        language=program.language,
+        task="generation",
+        prompt=program.prompt,
+        code=program.code,
+        wrong_lines=wrong_lines,
+        correct=not wrong_lines,
+        label_source=label_source,
+    )

@@ -1,0 +1,193 @@
+r"""Labelled snippets in: the labelled-lines JSONL, one snippet a line.
+
+| field | type | where it is missing |
+|---|---|---|
+| ``id`` | string, unique in the file | refused |
+| ``code`` | string with a non-blank line | refused |
+| ``wrong_lines`` | 0-based line numbers, strictly increasing, non-blank lines | empty, if ``correct`` is given |
+| ``correct`` | boolean | true if there is no wrong line |
+| ``problem_id`` | string | the ``id`` |
+| ``language`` | string, stored in lower case | ``python`` |
+| ``task`` | string | ``generation`` |
+| ``prompt`` | string | empty |
+| ``label_source`` | string | ``human`` |
+
+``correct: true`` with wrong lines is refused; ``correct: false`` without them is a weak label: nobody judged the lines.
+Lines are numbered as ``source.lines`` splits them. Unknown fields are refused; blank lines of the file are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from pttrust_lightning.source.jsonl import Record, read_records
+from pttrust_lightning.source.lines import is_blank, split_lines
+from pttrust_lightning.types import Exclusions, LabelledSnippet
+
+FIELDS: tuple[str, ...] = (
+    "id",
+    "problem_id",
+    "language",
+    "task",
+    "prompt",
+    "code",
+    "wrong_lines",
+    "correct",
+    "label_source",
+)
+
+
+class LabelledSource(ABC):
+    """A source of snippets whose wrong lines are known. Subclass it to read labels of another kind."""
+
+    @property
+    def name(self) -> str:
+        """A short name for tables and messages."""
+        return type(self).__name__
+
+    def describe(self) -> str:
+        """One line that says what is read, for logs and reports."""
+        return self.name
+
+    @abstractmethod
+    def snippets(self, exclusions: Exclusions) -> list[LabelledSnippet]:
+        """The snippets, in an order that depends on the source and its settings alone; ids are unique.
+
+        Args:
+            exclusions: Where what is left out is counted, by reason.
+
+        Raises:
+            SourceError: The source cannot be read, or holds no snippet.
+            SchemaError: A record does not follow the schema.
+        """
+
+
+class JsonlLabelled(LabelledSource):
+    """Snippets from a labelled-lines JSONL file.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return Path(self.path).name
+
+    def describe(self) -> str:
+        """The file."""
+        return f"labelled lines of {self.path}"
+
+    def snippets(self, exclusions: Exclusions) -> list[LabelledSnippet]:
+        """The file's snippets, in file order; none is left out.
+
+        Raises:
+            SourceError: The file is missing, empty or binary.
+            SchemaError: A record does not follow the schema; names file, record and field.
+        """
+        return _checked(read_records(self.path))
+
+
+def write_jsonl(path: str, snippets: Iterable[LabelledSnippet]) -> None:
+    """Write snippets as a labelled-lines JSONL that ``JsonlLabelled`` reads back as the same snippets.
+
+    Text beyond ASCII is escaped, so that no reader can split a record at U+2028. Parent folders are made.
+
+    Raises:
+        SchemaError: A snippet would not be read back; nothing is written.
+    """
+    records = [Record(path, number, _fields(snippet)) for number, snippet in enumerate(snippets, start=1)]
+    _checked(records)
+    file = Path(path).expanduser()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(record.fields) + "\n" for record in records)
+    file.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _fields(snippet: LabelledSnippet) -> dict[str, object]:
+    values = asdict(snippet)
+    return {field: list(values[field]) if field == "wrong_lines" else values[field] for field in FIELDS}
+
+
+def _checked(records: Iterable[Record]) -> list[LabelledSnippet]:
+    snippets = []
+    record_of_id: dict[str, int] = {}
+    for record in records:
+        snippet = snippet_of(record)
+        if snippet.id in record_of_id:
+            problem = f"{snippet.id!r} is also the id of record {record_of_id[snippet.id]}"
+            raise record.error("id", problem, "Give each snippet its own id.")
+        record_of_id[snippet.id] = record.number
+        snippets.append(snippet)
+    return snippets
+
+
+def snippet_of(record: Record) -> LabelledSnippet:
+    """The snippet that a record describes.
+
+    Raises:
+        SchemaError: The record does not follow the schema.
+    """
+    record.reject_unknown_fields(FIELDS)
+    id_ = record.text("id")
+    code = record.text("code")
+    if is_blank(code):
+        raise record.error("code", "it holds no line of code", "Give the snippet's source text, or remove the record.")
+    wrong_lines = _wrong_lines(record, code)
+    return LabelledSnippet(
+        id=id_,
+        problem_id=record.text("problem_id", default=id_),
+        language=record.text("language", default="python").lower(),
+        task=record.text("task", default="generation"),
+        prompt=record.text("prompt", default=""),
+        code=code,
+        wrong_lines=wrong_lines,
+        correct=_correct(record, wrong_lines),
+        label_source=record.text("label_source", default="human"),
+    )
+
+
+def _wrong_lines(record: Record, code: str) -> tuple[int, ...]:
+    field = "wrong_lines"
+    if not record.has(field):
+        if not record.has("correct"):
+            raise record.error(field, "missing, and so is 'correct'", 'Add "wrong_lines": [...], 0-based.')
+        return ()
+    value = record.fields[field]
+    if not isinstance(value, list):
+        raise record.error(field, "not a list", "Write it as a list of 0-based line numbers, such as [3, 4].")
+    lines = split_lines(code)
+    previous = -1
+    for number in value:
+        if type(number) is not int:  # a boolean is an int to isinstance
+            raise record.error(field, f"{number!r} is not an integer", "Write 0-based line numbers, such as [3, 4].")
+        if not 0 <= number < len(lines):
+            problem = f"line {number} does not exist; the code has lines 0 to {len(lines) - 1}"
+            raise record.error(field, problem, "Count lines from 0.")
+        if number <= previous:
+            problem = f"{number} follows {previous}; the numbers must increase strictly"
+            raise record.error(field, problem, "Sort them and name each once.")
+        if is_blank(lines[number].text):
+            problem = f"line {number} is blank, and blank lines are never scored"
+            raise record.error(field, problem, "Mark the line of code instead; lines count from 0.")
+        previous = number
+    return tuple(value)
+
+
+def _correct(record: Record, wrong_lines: tuple[int, ...]) -> bool:
+    if not record.has("correct"):
+        return not wrong_lines
+    correct = record.fields["correct"]
+    if not isinstance(correct, bool):
+        raise record.error("correct", f"{correct!r} is not a boolean", "Write true or false, without quotes.")
+    if correct and wrong_lines:
+        problem = f"true, but wrong_lines names {len(wrong_lines)} line(s)"
+        raise record.error("correct", problem, "Set it to false, or empty wrong_lines.")
+    return correct

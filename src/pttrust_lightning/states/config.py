@@ -1,0 +1,52 @@
+"""Which states are read: one settings object that every reader of states shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.types import LINE_RULES, LineRule
+
+ComputeDtype = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)  # no slots: jsonargparse reads defaults with vars()
+class LineStateConfig:
+    """Which LLM is read, where, and how.
+
+    Attributes:
+        llm: ``embedded`` (the small code LLM that comes with the package), a folder in Hugging Face format, or a
+            model's name on the Hugging Face hub.
+        revision: Branch, tag or commit of a hub model.
+        layer: 0-based decoder block whose output is read; null: the last block of the first quarter.
+        line_rule: The token that stands for a line: ``newline`` (the one that carries its terminating newline),
+            ``last_code`` (the one that covers its last non-blank character) or ``mean`` (over the line's tokens).
+        context_length: Tokens read per program, prompt included; lines beyond it are reported as not scored.
+            null: what the LLM's config allows.
+        dtype: The LLM runs in this type. bfloat16 is slow on most CPUs.
+        device: ``auto`` (CUDA where there is one, else CPU) or a torch device.
+        batch_tokens: Tokens (padding included) that run through the LLM at once.
+    """
+
+    llm: str = "embedded"
+    revision: str | None = None
+    layer: int | None = None
+    line_rule: LineRule = "newline"
+    context_length: int | None = None
+    dtype: ComputeDtype = "float32"
+    device: str = "auto"
+    batch_tokens: int = 8192
+
+    def __post_init__(self) -> None:
+        """Reject values that no run could use.
+
+        Raises:
+            ConfigError: An unknown line rule, or a length that is not positive.
+        """
+        if self.line_rule not in LINE_RULES:
+            raise ConfigError(f"Unknown line_rule {self.line_rule!r}. Choose one of {', '.join(LINE_RULES)}.")
+        for name in ("context_length", "batch_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}. Set it to a positive number of tokens.")

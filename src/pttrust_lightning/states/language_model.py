@@ -1,0 +1,243 @@
+"""Loading the frozen LLM: from the package, a folder or the hub; whole, or just the blocks that are read."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from pttrust_lightning.errors import LanguageModelError
+from pttrust_lightning.states.config import LineStateConfig
+from pttrust_lightning.states.layers import resolve_layer
+
+EMBEDDED = "embedded"
+"""Name of the small code LLM that comes with the package."""
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.model", "merges.txt", "vocab.txt"]
+_TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "merges.txt", "vocab.json",
+)  # fmt: skip
+
+
+class Provenance(NamedTuple):
+    """What the states come from. States of different provenance never mix; the cache and the exported models keep it.
+
+    Attributes:
+        llm: The model's name (a local folder's own name, since its path means nothing elsewhere).
+        revision: Revision of a hub model.
+        weights_sha256: Hash of its weight files.
+        tokenizer_sha256: Hash of its tokenizer files.
+        quantisation: Its quantisation settings, None where there are none.
+        layer: 0-based decoder block whose output is read.
+        line_rule: Which token stands for a line.
+        context_length: Tokens read per program.
+        dtype: The type that the LLM ran in.
+    """
+
+    llm: str
+    revision: str | None
+    weights_sha256: str
+    tokenizer_sha256: str
+    quantisation: dict[str, Any] | None
+    layer: int
+    line_rule: str
+    context_length: int
+    dtype: str
+
+
+def model_folder(llm: str, revision: str | None = None) -> Path:
+    """The local folder of a model: the embedded one, a folder, or one fetched from the hub (or its local store).
+
+    Raises:
+        LanguageModelError: There is no such folder, or the hub cannot provide it.
+    """
+    if llm == EMBEDDED:
+        return Path(str(resources.files("pttrust_lightning"))) / "assets" / "embedded_llm"
+    folder = Path(llm).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.is_absolute() or llm.startswith((".", "~")):
+        raise LanguageModelError(f"The LLM folder {llm} does not exist. Give a folder, a hub name, or '{EMBEDDED}'.")
+    from huggingface_hub import snapshot_download  # imported late: a local model needs no hub client
+
+    try:
+        return Path(snapshot_download(llm, revision=revision, allow_patterns=_HUB_FILES))
+    except Exception as error:  # the hub client raises errors of many libraries
+        raise LanguageModelError(
+            f"The LLM {llm!r} is neither a folder nor to be had from the Hugging Face hub ({type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else 'no details'}). Check the name, download it first "
+            f"(hf download {llm}), or use '{EMBEDDED}'."
+        ) from error
+
+
+def load_config(config: LineStateConfig) -> Any:
+    """The LLM's ``transformers`` configuration, without its weights.
+
+    Raises:
+        LanguageModelError: No such model, or its configuration cannot be read.
+    """
+    folder = model_folder(config.llm, config.revision)
+    try:
+        loaded = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise LanguageModelError(
+            f"{folder}/config.json is not the configuration of a model that transformers knows ({error}). "
+            "Models that need code of their own are not loaded (trust_remote_code=False)."
+        ) from error
+    for field in ("num_hidden_layers", "hidden_size", "vocab_size"):
+        if not isinstance(getattr(loaded, field, None), int):
+            raise LanguageModelError(
+                f"{folder}/config.json has no {field}: this is not a decoder-only language model. Use a causal LM."
+            )
+    return loaded
+
+
+def context_length(config: LineStateConfig, llm_config: Any) -> int:
+    """Tokens read per program: what is asked for, at most what the LLM's positions allow.
+
+    Raises:
+        LanguageModelError: More is asked for than the LLM has positions, or it does not say how many it has.
+    """
+    limit = getattr(llm_config, "max_position_embeddings", None)
+    if config.context_length is None:
+        if limit is None:
+            raise LanguageModelError(f"{config.llm} does not state its context length. Set states.context_length.")
+        return int(limit)
+    if limit is not None and config.context_length > limit:
+        raise LanguageModelError(
+            f"context_length {config.context_length} is more than the {limit} positions of {config.llm}. "
+            f"Set states.context_length to at most {limit}."
+        )
+    return config.context_length
+
+
+def load_tokenizer(config: LineStateConfig) -> Any:
+    """The LLM's fast tokenizer.
+
+    Raises:
+        LanguageModelError: It cannot be read.
+    """
+    folder = model_folder(config.llm, config.revision)
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise LanguageModelError(f"No tokenizer could be read from {folder} ({error}). Save one beside it.") from error
+
+
+def load_truncated(config: LineStateConfig) -> nn.Module:
+    """The LLM's first blocks, up to the one that is read, without LM head: nothing else is loaded or run.
+
+    Raises:
+        LanguageModelError: The layer does not exist, or weights are missing.
+    """
+    llm_config = load_config(config)
+    n_blocks = resolve_layer(config.layer, llm_config.num_hidden_layers) + 1
+    llm_config.num_hidden_layers = n_blocks
+    if getattr(llm_config, "layer_types", None):  # one entry a block in families that mix attention types
+        llm_config.layer_types = llm_config.layer_types[:n_blocks]
+    return _load(AutoModel, config, llm_config)
+
+
+def load_causal_lm(config: LineStateConfig) -> nn.Module:
+    """The whole LLM with its LM head, for token probabilities.
+
+    Raises:
+        LanguageModelError: Weights are missing.
+    """
+    return _load(AutoModelForCausalLM, config, load_config(config))
+
+
+def _load(auto_class: Any, config: LineStateConfig, llm_config: Any) -> nn.Module:
+    folder = model_folder(config.llm, config.revision)
+    _weight_files(folder)
+    with _no_unexpected_keys_report():
+        model, info = auto_class.from_pretrained(
+            folder,
+            config=llm_config,
+            dtype=getattr(torch, config.dtype),
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    if info["missing_keys"] or info["mismatched_keys"]:
+        keys = sorted(str(k) for k in [*info["missing_keys"], *info["mismatched_keys"]])
+        raise LanguageModelError(
+            f"The weights in {folder} lack {len(keys)} of the model's tensors, {keys[0]} among them. "
+            "Save the model again (save_pretrained)."
+        )
+    return model.requires_grad_(False).eval()  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def _no_unexpected_keys_report() -> Iterator[None]:
+    """Silence the long list of tensors that a truncated model leaves out, and the bar; nothing else."""
+
+    class NoReport(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            return "LOAD REPORT" not in record.getMessage()
+
+    report, logger = NoReport(), logging.getLogger("transformers.modeling_utils")
+    bar_was_on = transformers_logging.is_progress_bar_enabled()
+    logger.addFilter(report)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.removeFilter(report)
+        if bar_was_on:
+            transformers_logging.enable_progress_bar()
+
+
+def provenance(config: LineStateConfig) -> Provenance:
+    """What the states of ``config`` come from; hashes the LLM's files, but loads none of its weights.
+
+    Raises:
+        LanguageModelError: The model, its layer or its context length do not exist.
+    """
+    folder = model_folder(config.llm, config.revision)
+    llm_config = load_config(config)
+    quantisation = getattr(llm_config, "quantization_config", None)
+    if quantisation is not None and not isinstance(quantisation, dict):
+        quantisation = quantisation.to_dict()
+    return Provenance(
+        llm=Path(config.llm).name if Path(config.llm).is_dir() else config.llm,
+        revision=config.revision,
+        weights_sha256=_files_sha256(tuple(_weight_files(folder))),
+        tokenizer_sha256=_files_sha256(tuple(p for name in _TOKENIZER_FILES if (p := folder / name).is_file())),
+        quantisation=json.loads(json.dumps(quantisation, default=str)),
+        layer=resolve_layer(config.layer, llm_config.num_hidden_layers),
+        line_rule=config.line_rule,
+        context_length=context_length(config, llm_config),
+        dtype=config.dtype,
+    )
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise LanguageModelError(
+            f"{folder} holds no safetensors weights. Pickled weights are not loaded: convert them first "
+            "(model.save_pretrained writes safetensors)."
+        )
+    return files
+
+
+@functools.lru_cache(maxsize=16)
+def _files_sha256(files: tuple[Path, ...]) -> str:
+    """One hash over files' names and contents. Cached: models do not change under a run."""
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            total.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,24 @@
+"""``pttrust extract``: read line states into a cache, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+
+from pttrust_lightning.datamodules.cached_states import CachedStates
+from pttrust_lightning.tools.base import RunLightning, Tool
+
+
+def run(args: Sequence[str], lightning: RunLightning) -> None:
+    """Fill the state cache of a data configuration; interrupted, it goes on where it stopped."""
+    parser = ArgumentParser(prog="pttrust extract", description=run.__doc__)
+    parser.add_argument(
+        "--config", action="config", help="Data configuration, as for fit (other keys are not allowed)."
+    )
+    parser.add_subclass_arguments(CachedStates, "data", required=True)
+    config = parser.instantiate_classes(parser.parse_args(list(args)))
+    config.data.prepare_data()
+
+
+EXTRACT = Tool("extract", "read line states into a cache: --config data.yaml", run)

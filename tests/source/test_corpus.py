@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from jsonargparse import ArgumentParser
+
+from pttrust_lightning.errors import ConfigError, SchemaError, SourceError
+from pttrust_lightning.source.corpus import (
+    MAX_LINE_CHARACTERS,
+    Corpus,
+    FolderCorpus,
+    JsonlCorpus,
+    StandardLibrary,
+    corpus_sha256,
+)
+from pttrust_lightning.types import Exclusions, Program
+
+
+def write(root: Path, files: dict[str, str | bytes]) -> str:
+    for name, content in files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(root)
+
+
+def read(corpus: Corpus) -> tuple[dict[str, Program], Exclusions]:
+    exclusions = Exclusions()
+    programs = list(corpus.programs(exclusions))
+    by_id = {program.id: program for program in programs}
+    assert len(by_id) == len(programs)
+    return by_id, exclusions
+
+
+class TestFolder:
+    def test_languages_by_suffix_in_sorted_order(self, tmp_path):
+        path = write(tmp_path, {"b.py": "b\n", "a/z.JAVA": "z\n", "a/c.rs": "c\n", "a.hpp": "a\n", "notes.txt": "x\n"})
+        programs, exclusions = read(FolderCorpus(path))
+        assert [(p.id, p.language, p.origin) for p in programs.values()] == [
+            ("a.hpp", "cpp", "a.hpp"),
+            ("a/c.rs", "rust", "a/c.rs"),
+            ("a/z.JAVA", "java", "a/z.JAVA"),
+            ("b.py", "python", "b.py"),
+        ]
+        assert not exclusions.counts
+        assert list(read(FolderCorpus(path, languages=["python", "rust"]))[0]) == ["a/c.rs", "b.py"]
+
+    def test_code_is_kept_as_it_is(self, tmp_path):
+        path = write(tmp_path, {"crlf.py": "a\r\n\x0c\rb", "bom.py": b"\xef\xbb\xbfx = '\xc3\xa9'\n"})
+        programs, _ = read(FolderCorpus(path))
+        assert programs["crlf.py"].code == "a\r\n\x0c\rb"
+        assert programs["bom.py"].code == "x = 'é'\n"
+
+    def test_unusable_files_are_counted_by_reason(self, tmp_path):
+        path = write(
+            tmp_path,
+            {
+                "good.py": "x = 1\n",
+                "copy.py": "x = 1\n",
+                "empty.py": "",
+                "blank.py": " \n\n",
+                "nul.py": b"x\0y\n",
+                "latin1.py": "é = 1\n".encode("latin-1"),
+                "long.py": f"x = '{'a' * 1_000_000}'\n",
+                "longest.py": "x" * MAX_LINE_CHARACTERS + "\n",
+                ".hidden.py": "x = 2\n",
+                ".git/hook.py": "x = 3\n",
+                "gen/x_pb2.py": "x = 4\n",
+                "third_party/x.py": "x = 5\n",
+                "docs/deep/x.py": "x = 6\n",
+            },
+        )
+        programs, exclusions = read(FolderCorpus(path, exclude=["*_pb2.py", "third_party", "docs/*"]))
+        assert list(programs) == ["copy.py", "longest.py"]
+        assert exclusions.counts == {
+            "duplicate": 1,
+            "empty file": 2,
+            "binary file": 2,
+            f"line longer than {MAX_LINE_CHARACTERS} characters": 1,
+            "hidden": 1,
+            "hidden (folder)": 1,
+            "matches an exclude pattern": 1,
+            "matches an exclude pattern (folder)": 2,
+        }
+        assert exclusions.examples["duplicate"] == ["good.py"]
+        assert exclusions.examples["matches an exclude pattern (folder)"] == ["third_party/", "docs/deep/"]
+
+    def test_links(self, tmp_path):
+        write(tmp_path, {"in/a.py": "a\n", "out/b.py": "b\n", "out/c.py": "c\n"})
+        (tmp_path / "in" / "file_link.py").symlink_to(tmp_path / "out" / "b.py")
+        (tmp_path / "in" / "folder_link").symlink_to(tmp_path / "out")
+        (tmp_path / "in" / "broken.py").symlink_to(tmp_path / "in" / "missing.py")
+        (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+        programs, exclusions = read(FolderCorpus(str(tmp_path / "in")))
+        assert list(programs) == ["a.py"]
+        assert exclusions.counts == {"link out of the folder": 1, "broken link or special file": 1}
+
+    def test_length_bounds_count_non_blank_lines(self, tmp_path):
+        path = write(tmp_path, {f"{n}.py": "\n".join(f"x{i} = {n}\n" for i in range(n)) for n in range(1, 6)})
+        programs, exclusions = read(FolderCorpus(path, min_lines=2, max_lines=4))
+        assert list(programs) == ["2.py", "3.py", "4.py"]
+        assert exclusions.counts == {"fewer than 2 non-blank lines": 1, "more than 4 non-blank lines": 1}
+
+    def test_limit_is_a_seeded_sample_in_stable_order(self, tmp_path):
+        path = write(tmp_path, {f"{i:03}.py": f"x = {i}\n" for i in range(100)})
+        drawn = list(read(FolderCorpus(path, limit=10, seed=1))[0])
+        assert drawn == sorted(drawn)
+        assert drawn == list(read(FolderCorpus(path, limit=10, seed=1))[0])
+        assert drawn != list(read(FolderCorpus(path, limit=10, seed=2))[0])
+        assert drawn != [f"{i:03}.py" for i in range(10)]
+        assert read(FolderCorpus(path, limit=10))[1].counts == {"not drawn (limit 10)": 90}
+        assert len(read(FolderCorpus(path, limit=1000))[0]) == 100
+
+    @pytest.mark.parametrize(
+        ("files", "message"),
+        [
+            ({"notes.txt": "x"}, r"holds no source file \(\.py .*\)\. Check path, languages and exclude"),
+            ({".a.py": "x"}, r"holds no source file .*1 left out: hidden \(\.a\.py\)"),
+            ({"a.py": ""}, r"gives no program \(1 left out: empty file \(a\.py\)\)\. Choose"),
+        ],
+    )
+    def test_nothing_to_read(self, tmp_path, files, message):
+        with pytest.raises(SourceError, match=message):
+            read(FolderCorpus(write(tmp_path, files)))
+
+    def test_path_is_no_folder(self, tmp_path):
+        with pytest.raises(SourceError, match=r"nowhere does not exist\. Check the path"):
+            read(FolderCorpus(str(tmp_path / "nowhere")))
+        write(tmp_path, {"a.py": "x"})
+        with pytest.raises(SourceError, match=r"a\.py is a file, not a folder\. Name the folder"):
+            read(FolderCorpus(str(tmp_path / "a.py")))
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"languages": ["pyhton"]}, "Unknown language 'pyhton'. Known languages: python, java"),
+            ({"unit": "class"}, "choose 'file' or 'function'"),
+            ({"unit": "function", "languages": ["java"]}, "reads Python only.*or unit to 'file'"),
+            ({"limit": 0}, "limit is 0"),
+            ({"min_lines": 0}, "min_lines is 0"),
+            ({"min_lines": 5, "max_lines": 4}, "below min_lines = 5"),
+        ],
+    )
+    def test_contradictory_settings(self, settings, message):
+        with pytest.raises(ConfigError, match=message):
+            FolderCorpus(".", **settings)
+
+    def test_functions(self, tmp_path):
+        path = write(
+            tmp_path,
+            {
+                "pkg/m.py": "class A:\n    def f(self):\n        return 1\n\ndef g():\n    return 2\n",
+                "broken.py": "def f(:\n",
+                "x.java": "class X {}\n",
+            },
+        )
+        programs, exclusions = read(FolderCorpus(path, unit="function"))
+        assert list(programs) == ["pkg/m.py::A.f", "pkg/m.py::g"]
+        assert programs["pkg/m.py::A.f"].code == "def f(self):\n    return 1\n"
+        assert {program.origin for program in programs.values()} == {"pkg/m.py"}
+        assert exclusions.counts == {"not parseable": 1, "not Python (unit 'function')": 1}
+
+
+class TestJsonl:
+    def corpus(self, tmp_path: Path, content: str | bytes, **settings: object) -> JsonlCorpus:
+        write(tmp_path, {"c.jsonl": content})
+        return JsonlCorpus(str(tmp_path / "c.jsonl"), **settings)  # type: ignore[arg-type]
+
+    def test_fields_and_defaults(self, tmp_path):
+        content = (
+            '\ufeff{"code": "x\\n", "license": "MIT"}\r\n\r\n{"code": "y", "id": "i", "language": "Go", "prompt": "p"}'
+        )
+        programs, _ = read(self.corpus(tmp_path, content, default_language="java"))
+        assert list(programs.values()) == [
+            Program("c.jsonl:1", "x\n", "java", "", "c.jsonl"),
+            Program("i", "y", "go", "p", "c.jsonl"),
+        ]
+
+    def test_the_same_code_after_another_prompt_is_another_program(self, tmp_path):
+        content = "".join(f'{{"code": "x", "prompt": "{prompt}"}}\n' for prompt in "aab")
+        programs, exclusions = read(self.corpus(tmp_path, content))
+        assert [program.prompt for program in programs.values()] == ["a", "b"]
+        assert exclusions.counts == {"duplicate": 1}
+
+    def test_unusable_code_is_counted(self, tmp_path):
+        content = '{"code": "x"}\n{"code": " "}\n{"code": "\\u0000"}\n'
+        _, exclusions = read(self.corpus(tmp_path, content))
+        assert exclusions.counts == {"empty record": 1, "binary record": 1}
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ('{"code": "x"}\n{"id": "a"}', r"record 2, field 'code': missing\. Add"),
+            ('{"Code": "x"}', r"record 1, field 'Code': unknown field\. Rename it to 'code'"),
+            ('{"code": null}', r"field 'code': it is null"),
+            ('{"code": 1}', r"field 'code': 1 is an integer, not a string"),
+            ('{"code": "x", "language": ["a"]}', r"field 'language': \[\"a\"\] is a list"),
+            ('{"code": "x", "id": 7}', r"field 'id': 7 is an integer, not a string\. Write it in quotes"),
+            ('{"code": "\\ud800"}', r"field 'code': it holds a lone surrogate"),
+            (
+                '{"code": "x", "id": "a"}\n\n{"code": "y", "id": "a"}',
+                r"record 3, field 'id': 'a' is also .* record 1\.",
+            ),
+            ('{"code": "x", "code": "y"}', r"field 'code': named twice"),
+            ('{"code": "x"', r"record 1, field '\(whole record\)': not JSON \(.* at column 13\)"),
+            ('["x"]', r"a list, not an object"),
+            ("[" * 100_000, r"not JSON \(nested too deep\)"),
+            (b'{"code": "\xe9"}', r"byte 10 is not UTF-8\. Convert"),
+        ],
+    )
+    def test_schema_errors_name_the_record(self, tmp_path, content, message):
+        with pytest.raises(SchemaError, match=message):
+            read(self.corpus(tmp_path, content))
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("", r"c\.jsonl is empty\. Write"),
+            ("\n \r\n", r"c\.jsonl is empty\. Write"),
+            (b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8|binary file"),
+            (b"PK\0\0", r"c\.jsonl is a binary file \(it holds NUL bytes\)"),
+        ],
+    )
+    def test_unreadable_files(self, tmp_path, content, message):
+        with pytest.raises(ValueError, match=message) as raised:
+            read(self.corpus(tmp_path, content))
+        assert isinstance(raised.value, SourceError | SchemaError)
+
+    def test_missing_file_and_folder(self, tmp_path):
+        with pytest.raises(SourceError, match=r"does not exist\. Check the path"):
+            read(JsonlCorpus(str(tmp_path / "no.jsonl")))
+        with pytest.raises(SourceError, match="is a folder, not a JSONL file"):
+            read(JsonlCorpus(str(tmp_path)))
+
+
+class TestStandardLibrary:
+    def test_functions_of_the_library_alone(self, library_functions):
+        programs = {program.id: program for program in library_functions}
+        assert len(programs) == len(library_functions) > 5000
+        assert "textwrap.py::TextWrapper._split" in programs
+        excluded = ("site-packages/", "test/", "idlelib/", "lib2to3/", "turtledemo/", "ensurepip/")
+        assert not [id_ for id_ in programs if id_.startswith(excluded) or "/test" in id_ or "/idle_test/" in id_]
+        assert not [id_ for id_ in programs if id_.startswith(("/", ".."))]
+
+    def test_sample_is_reproducible(self):
+        corpus = StandardLibrary(unit="file", limit=20, seed=3)
+        first, second = read(corpus)[0], read(corpus)[0]
+        assert len(first) == 20
+        assert list(first.values()) == list(second.values())
+        assert "20 at random (seed 3)" in corpus.describe()
+
+
+class TestHash:
+    def test_depends_on_every_field_and_the_order(self):
+        programs = [Program("a", "x", "python"), Program("b", "y", "python", "p")]
+        changed = [
+            [replace(programs[0], id="c"), programs[1]],
+            [replace(programs[0], code="z"), programs[1]],
+            [replace(programs[0], language="java"), programs[1]],
+            [replace(programs[0], prompt="q"), programs[1]],
+            programs[::-1],
+            programs[:1],
+            [],
+        ]
+        hashes = {corpus_sha256(p) for p in (programs, *changed)}
+        assert len(hashes) == 1 + len(changed)
+        assert corpus_sha256(programs) == corpus_sha256(replace(p, origin="elsewhere") for p in programs)
+
+    def test_text_does_not_cross_boundaries(self):
+        assert corpus_sha256([Program("ab", "c", "l")]) != corpus_sha256([Program("a", "c", "bl")])
+        assert corpus_sha256([Program("a", "", "l"), Program("b", "", "l")]) != corpus_sha256([Program("a", "bl", "l")])
+
+
+@pytest.mark.parametrize(
+    ("class_name", "arguments"),
+    [
+        ("FolderCorpus", {"path": "src", "languages": ["python"], "exclude": ["tests"], "limit": 5}),
+        ("JsonlCorpus", {"path": "c.jsonl", "default_language": "go", "max_lines": 50}),
+        ("StandardLibrary", {"unit": "file", "limit": 5, "seed": 1}),
+    ],
+)
+def test_corpora_are_built_from_yaml(class_name, arguments):
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(Corpus, "corpus")
+    node = {"class_path": f"pttrust_lightning.source.corpus.{class_name}", "init_args": arguments}
+    corpus = parser.instantiate(parser.parse_object({"corpus": node})).corpus
+    assert type(corpus).__name__ == class_name
+    assert corpus.name in corpus.describe() or class_name == "StandardLibrary"
