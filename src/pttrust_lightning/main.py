@@ -47,10 +47,20 @@ def main(args: Sequence[str] | None = None) -> int:
             TOOLS[args[0]].run(args[1:], PtTrustCLI)
         else:
             PtTrustCLI(args)
-    except PtTrustError as error:
-        print(f"pttrust {args[0]}: {error}", file=sys.stderr)
+    except Exception as error:
+        own = _own_error(error)
+        if own is None:
+            raise
+        print(f"pttrust {args[0]}: {own}", file=sys.stderr)
         return 2
     return 0
+
+
+def _own_error(error: BaseException | None) -> PtTrustError | None:
+    """The error that the user can mend: raised while a class was built, jsonargparse wraps it in its own."""
+    while error is not None and not isinstance(error, PtTrustError):
+        error = error.__cause__
+    return error
 
 
 def _configure_process() -> None:

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pttrust_lightning.cache.schema import SCHEMA_VERSION
 from pttrust_lightning.errors import CacheError, CacheMismatchError
@@ -102,9 +102,22 @@ def read_manifest(folder: Path) -> Manifest | None:
         version = raw["schema_version"]
         if version != SCHEMA_VERSION:
             raise CacheMismatchError(str(folder), "schema_version", version, SCHEMA_VERSION)
-        return Manifest(**{**raw, "shards": [ShardEntry(**s) for s in raw["shards"]]})
+        manifest = Manifest(**{**raw, "shards": [ShardEntry(**s) for s in raw["shards"]]})
+        for part in (manifest, *manifest.shards):
+            _check_types(part)
+        manifest.exclusions()
+        return manifest
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CacheError(f"{path} is not a cache manifest ({error}). Delete {folder} and extract again.") from error
+
+
+def _check_types(part: Manifest | ShardEntry) -> None:
+    """Raise TypeError for a field whose value is not of the type that it is declared with."""
+    for name, hint in get_type_hints(type(part)).items():
+        value, kind = getattr(part, name), get_origin(hint) or hint
+        inner = get_args(hint)[0] if kind is list else object
+        if not isinstance(value, kind) or not all(isinstance(v, inner) for v in (value if kind is list else ())):
+            raise TypeError(f"field '{name}' is not of type {hint}")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

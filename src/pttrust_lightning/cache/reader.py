@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from pttrust_lightning.cache.manifest import CacheKey, Manifest, ShardEntry, read_manifest
-from pttrust_lightning.cache.schema import decode_states
+from pttrust_lightning.cache.schema import STORED_AS, decode_states
 from pttrust_lightning.errors import CacheError
 from pttrust_lightning.types import IntArray, LineStates, StateBatch
 
@@ -171,10 +171,18 @@ def _read_index(folder: Path, entry: ShardEntry, manifest: Manifest, verify: boo
                 pairs=shard["pairs"][:],
                 pair_offset=shard["pair_offset"][:],
             )
-            shape = shard["states"].shape
+            states = shard["states"]
+            shape, stored_as = states.shape, states.dtype
+            uncertainty_shape = shard["uncertainty"].shape if "uncertainty" in shard else None
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise CacheError(f"{path} is not a shard of a state cache ({error}). {_REMEDY}") from error
     problem = _inconsistency(index, shape, manifest.d)
+    if stored_as != STORED_AS.get(manifest.storage_dtype):
+        problem = f"'states' is of type {stored_as}, which does not store {manifest.storage_dtype}"
+    elif uncertainty_shape not in (None, (len(index.line_number), 3)):
+        problem = f"'uncertainty' has shape {uncertainty_shape}, expected ({len(index.line_number)}, 3)"
+    elif (entry.rows, entry.pairs) != (len(index.line_number), len(index.pairs)):
+        problem = f"'states' or 'pairs' does not hold the {entry.rows} rows and {entry.pairs} pairs of the manifest"
     if problem:
         raise CacheError(f"{path}, field {problem}. {_REMEDY}")
     return index
@@ -193,8 +201,14 @@ def _inconsistency(index: _ShardIndex, states_shape: tuple[int, ...], d: int) ->
     if len(index.line_number) != n or len(index.program_lines) != len(index.program_ids):
         return f"'line_number' or 'program_lines' is not as long as its {n} rows or {len(index.program_ids)} programs"
     for name, offsets, count, last in expected:
+        if offsets.dtype.kind != "i":
+            return f"'{name}' holds {offsets.dtype}, expected integers"
         if len(offsets) != count + 1 or offsets[0] != 0 or offsets[-1] != last or bool((np.diff(offsets) < 0).any()):
             return f"'{name}' does not divide {last} items into {count}"
-    if index.pairs.shape[1:] != (2,) or (len(index.pairs) and not 0 <= index.pairs.min() <= index.pairs.max() < n):
-        return f"'pairs' names rows outside 0 to {n - 1}"
+    if index.pairs.shape[1:] != (2,) or index.pairs.dtype.kind != "i":
+        return f"'pairs' has shape {index.pairs.shape} and type {index.pairs.dtype}, expected (K, 2) integers"
+    bounds = np.repeat(index.program_offset[index.group_offset], 2)[1:-1].reshape(-1, 2)  # rows of each group
+    first, end = np.repeat(bounds, np.diff(index.pair_offset), axis=0).T
+    if bool((index.pairs.T < first).any() or (index.pairs.T >= end).any()):
+        return "'pairs' names rows outside their group's"
     return None

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from pttrust_lightning.cache.manifest import (
 )
 from pttrust_lightning.cache.pairs import group_states
 from pttrust_lightning.cache.schema import GroupStates, StorageDtype, encode_states
-from pttrust_lightning.errors import CacheError
+from pttrust_lightning.errors import CacheError, SourceError
 from pttrust_lightning.types import Exclusions, LineStates, Program, ProgramGroup
 
 Extract = Callable[[Sequence[Program], Exclusions], list[LineStates]]
@@ -75,11 +76,18 @@ def fill_cache(
     Raises:
         CacheError: Another process is filling the same cache.
         NonFiniteError: States that cannot be stored.
+        SourceError: Two programs share an id.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
+        current = read_manifest(folder)
+        if current is not None:  # another process may have written shards since the manifest was opened
+            current.check(folder, manifest.key)
+            current.source_excluded = manifest.source_excluded
+            manifest = current
         for leftover in folder.glob("*.tmp"):
             leftover.unlink()
+        write_manifest(folder, manifest)  # before the first shard: an interruption leaves a cache, not stray files
         have = {group for shard in manifest.shards for group in shard.groups}
         on_shard(len(have), sum(shard.rows for shard in manifest.shards))
         missing = (g for g in groups if g.original.id not in have)
@@ -108,7 +116,11 @@ def _write_shard(
     storage_dtype: str,
     d: int,
 ) -> ShardEntry:
-    states = {s.program_id: s for s in extract([p for g in groups for p in g.programs], exclusions)}
+    programs = [p for g in groups for p in g.programs]
+    repeated = [name for name, count in Counter(p.id for p in programs).items() if count > 1]
+    if repeated:
+        raise SourceError(f"Two programs or mutants are called {repeated[0]!r}. Give each program an id of its own.")
+    states = {s.program_id: s for s in extract(programs, exclusions)}
     filled = [
         group_states(group, [states[p.id] for p in group.programs if p.id in states], exclusions) for group in groups
     ]

@@ -10,8 +10,8 @@ class CpuThreads(Callback):
     """Sets the number of CPU threads while the trainer runs, and sets it back after.
 
     The autoencoder and the ranker are so small that threads cost more than they give: with another process on the
-    machine, two threads waiting for each other were tens of times slower than one. One thread also makes results the same
-    on any number of cores. States are read in ``prepare_data``, before this, with all threads.
+    machine, two threads waiting for each other were tens of times slower than one. One thread also makes results the
+    same on any number of cores. States are read in ``prepare_data``, before this, with all threads.
 
     Args:
         n_threads: Threads of torch's CPU operators.
@@ -29,6 +29,13 @@ class CpuThreads(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Set it back."""
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Set it back: a run that fails has no teardown."""
+        self._restore()
+
+    def _restore(self) -> None:
         if self._before is not None:
             torch.set_num_threads(self._before)
             self._before = None

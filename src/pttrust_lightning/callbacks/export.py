@@ -34,9 +34,31 @@ class ExportModel(Callback):
     def __init__(self, name: str = "export") -> None:
         self.name = name
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse before the training what could not be exported after it.
+
+        Raises:
+            ConfigError: The module has no ``export``, or the folder holds a model already.
+        """
+        if stage != "fit":
+            return
+        if not isinstance(pl_module, Exportable):
+            raise ConfigError(f"{type(pl_module).__name__} has no export(). Leave ExportModel out of the callbacks.")
+        if getattr(trainer, "fast_dev_run", False):
+            return
+        folder = run_folder(trainer) / self.name
+        if trainer.is_global_zero and folder.exists() and any(folder.iterdir()):
+            raise ConfigError(
+                f"{folder} is not empty, and an exported model is never overwritten. Move it, or use a logger, which "
+                "gives each run its own folder."
+            )
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Load the best weights and export them."""
-        if getattr(trainer, "fast_dev_run", False) or not trainer.is_global_zero:
+        if getattr(trainer, "fast_dev_run", False):
+            return
+        folder = run_folder(trainer) / self.name
+        if not trainer.is_global_zero:
             return
         checkpoint = next((c for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)  # type: ignore[attr-defined]
         if checkpoint is not None and checkpoint.best_model_path:
@@ -44,7 +66,6 @@ class ExportModel(Callback):
             pl_module.load_state_dict(best["state_dict"])
         if not isinstance(pl_module, Exportable):
             raise ConfigError(f"{type(pl_module).__name__} has no export(). Leave ExportModel out of the callbacks.")
-        folder = run_folder(trainer) / self.name
         provenance = getattr(trainer.datamodule, "state_provenance", {})  # type: ignore[attr-defined]
         pl_module.export(folder, provenance)
         rank_zero_info(f"Exported the {type(pl_module).__name__} model to {folder}")

@@ -28,6 +28,14 @@ class WritePredictions(Callback):
         """Where the predictions of a stage are written."""
         return run_folder(trainer) / f"{self.name}-{stage}.jsonl"
 
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what a run that failed had scored."""
+        self._scored = []
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what a run that failed had scored."""
+        self._scored = []
+
     def on_test_batch_end(
         self,
         trainer: Trainer,
@@ -66,6 +74,9 @@ class WritePredictions(Callback):
             self._scored.extend(s for s in scored if isinstance(s, ScoredSnippet))
 
     def _write(self, trainer: Trainer, stage: str) -> None:
-        if self._scored and trainer.is_global_zero:
-            write_predictions(self.path(trainer, stage), self._scored)
-        self._scored = []
+        scored, self._scored = self._scored, []
+        if getattr(trainer, "fast_dev_run", False):  # such a run leaves nothing behind
+            return
+        path = self.path(trainer, stage)
+        if scored and trainer.is_global_zero:
+            write_predictions(path, scored)

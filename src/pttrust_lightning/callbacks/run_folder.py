@@ -11,9 +11,11 @@ from lightning.pytorch.loggers import WandbLogger
 def run_folder(trainer: Trainer) -> Path:
     """The run's own folder: the W&B run's where there is one, else the logger's, else the default root.
 
-    Each run has its own, so that a second run from one directory (a sweep's second trial) overwrites nothing.
+    With a logger each run has its own, so that a second run from one directory (a sweep's second trial) overwrites
+    nothing. Every process must ask: the answer is the first one's.
     """
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
-            return Path(logger.experiment.dir).parent
+            folder = Path(logger.experiment.dir).parent if trainer.is_global_zero else None
+            return Path(trainer.strategy.broadcast(folder))
     return Path(trainer.log_dir or trainer.default_root_dir)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
@@ -15,14 +17,12 @@ class SaveFitConfig(SaveConfigCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write the configuration once, when fitting starts."""
         if stage == "fit" and not self.already_saved:
-            self._write(trainer)
             self.already_saved = True
+            if not getattr(trainer, "fast_dev_run", False):  # such a run leaves nothing behind
+                self._write(run_folder(trainer))
 
     @rank_zero_only
-    def _write(self, trainer: Trainer) -> None:
-        if getattr(trainer, "fast_dev_run", False):  # such a run leaves nothing behind
-            return
-        folder = run_folder(trainer)
+    def _write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.parser.save(
             self.config, folder / self.config_filename, skip_none=False, overwrite=True, multifile=self.multifile

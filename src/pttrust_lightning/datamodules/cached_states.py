@@ -18,7 +18,7 @@ from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.cache.schema import STORED_AS, StorageDtype
 from pttrust_lightning.cache.writer import fill_cache, open_manifest
 from pttrust_lightning.errors import CacheError, ConfigError
-from pttrust_lightning.source.lines import is_blank, split_lines
+from pttrust_lightning.source.lines import non_blank_lines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
 from pttrust_lightning.states.language_model import load_config, provenance
@@ -90,7 +90,7 @@ class CachedStates(LightningDataModule):
         filling = not manifest.complete
         if filling:
             manifest.source_excluded = exclusions_to_json(source_exclusions)
-            self._announce(groups, sum(len(s.groups) for s in manifest.shards))
+            self._announce(groups, {group for shard in manifest.shards for group in shard.groups})
             with tqdm(total=len(groups), desc="Reading line states", unit="program", mininterval=1) as bar:
                 manifest = fill_cache(
                     self.cache_dir,
@@ -117,15 +117,16 @@ class CachedStates(LightningDataModule):
         """
         return StateCache(self.cache_dir, self.state_provenance, verify=self.verify_cache)
 
-    def _announce(self, groups: list[ProgramGroup], done: int) -> None:
+    def _announce(self, groups: list[ProgramGroup], done: set[str]) -> None:
         """Say beforehand what the reading will cost, and refuse what the disk cannot hold."""
-        n_lines = sum(1 for g in groups for p in g.programs for line in split_lines(p.code) if not is_blank(line.text))
+        programs = [p for g in groups if g.original.id not in done for p in g.programs]
+        n_lines = sum(len(non_blank_lines(p.code)) for p in programs)
         wanted = n_lines * self.d_in * np.dtype(STORED_AS[self.storage_dtype]).itemsize
         self.cache_dir.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.cache_dir).free
         rank_zero_info(
-            f"Reading the states of {n_lines} lines of {len(groups)} programs and their mutants ({done} programs are "
-            f"there already): up to {wanted / 2**20:.0f} MiB in {self.cache_dir}, {free / 2**20:.0f} MiB are free"
+            f"Reading the states of {n_lines} lines of {len(groups) - len(done)} programs and their mutants "
+            f"({len(done)} programs are there already): up to {wanted / 2**20:.0f} MiB in {self.cache_dir}, {free / 2**20:.0f} MiB are free"
         )
         if wanted > free:
             raise CacheError(

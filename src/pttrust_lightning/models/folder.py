@@ -45,9 +45,9 @@ def save_folder(folder: Path, kind: str, content: ModelFolder) -> None:
     Raises:
         ModelFolderError: The folder exists: an exported model is never overwritten.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ModelFolderError(
-            f"{folder} is not empty, and an exported model is never overwritten. Choose another folder."
+            f"{folder} is not an empty folder, and an exported model is never overwritten. Choose another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
     config = {"kind": kind, "format_version": FORMAT_VERSION, **content.config}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from pttrust_lightning.errors import ModelFolderError
+from pttrust_lightning.errors import ConfigError, ModelFolderError
 from pttrust_lightning.models.calibration import CALIBRATIONS, Calibration
 from pttrust_lightning.models.folder import ModelFolder, check_golden, load_folder, save_folder
 from pttrust_lightning.models.line_ranker import LineRanker
@@ -96,10 +96,11 @@ class RiskModel(nn.Module):
             encoder = SparseAutoencoder(SparseAutoencoderConfig(**config["encoder"]))
             model = cls(encoder, **config["ranker"], calibration=config["calibration"])
             model.load_state_dict(content.tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
+            provenance = config["provenance"]
+        except (KeyError, TypeError, RuntimeError, ConfigError) as error:
             raise ModelFolderError(
                 f"{folder}: config and weights do not fit ({error}). Export the model again."
             ) from error
         with torch.no_grad():
             check_golden(folder, content.golden_output, torch.stack(list(model(content.golden_input))))
-        return model, config["provenance"]
+        return model, provenance

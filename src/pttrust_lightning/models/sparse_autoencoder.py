@@ -105,7 +105,8 @@ class SparseAutoencoder(nn.Module):
             ones = states.new_ones(*states.shape[:-1], 1)
             return states, LayerStatistics(torch.zeros_like(ones), ones)
         mean = states.mean(-1, keepdim=True)
-        std = (states - mean).square().mean(-1, keepdim=True).sqrt() + _EPS
+        variance = (states - mean).square().mean(-1, keepdim=True)
+        std = variance.clamp_min(1e-30).sqrt() + _EPS  # clamped: the root of 0 has no finite gradient
         return (states - mean) / std, LayerStatistics(mean, std)
 
     def pre_activations(self, states: Tensor) -> Tensor:
@@ -140,11 +141,9 @@ class SparseAutoencoder(nn.Module):
         Raises:
             ModelFolderError: The folder is not empty.
         """
-        with torch.no_grad():
-            golden = golden_states.cpu().float()
-            latents = self.cpu().encode(golden)
+        golden = golden_states.cpu().float()
         config = {"model": asdict(self.config), "provenance": provenance}
-        save_folder(folder, KIND, ModelFolder(config, self.state_dict(), golden, latents))
+        save_folder(folder, KIND, ModelFolder(config, self.state_dict(), golden, self.cpu()._golden_output(golden)))
 
     @classmethod
     def load(cls, folder: Path) -> tuple[Self, dict[str, Any]]:
@@ -157,13 +156,21 @@ class SparseAutoencoder(nn.Module):
         try:
             model = cls(SparseAutoencoderConfig(**content.config["model"]))
             model.load_state_dict(content.tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
+            provenance = content.config["provenance"]
+        except (KeyError, TypeError, RuntimeError, ConfigError) as error:
             raise ModelFolderError(
                 f"{folder}: config and weights do not fit ({error}). Export the model again."
             ) from error
-        with torch.no_grad():
-            check_golden(folder, content.golden_output, model.encode(content.golden_input))
-        return model, content.config["provenance"]
+        check_golden(folder, content.golden_output, model._golden_output(content.golden_input))
+        return model, provenance
+
+    @torch.no_grad()
+    def _golden_output(self, states: Tensor) -> Tensor:
+        """What every weight has a part in: the latents and, where the decoder has its own weights, the decoding."""
+        latents = self.encode(states)
+        if self.w_dec is None:
+            return latents
+        return torch.cat([latents, nn.functional.linear(latents, self.w_dec)], dim=-1)
 
 
 def top_k(activations: Tensor, k: int) -> Tensor:
@@ -172,6 +179,8 @@ def top_k(activations: Tensor, k: int) -> Tensor:
     Raises:
         ValueError: k is larger than a row.
     """
+    if k > activations.shape[-1]:
+        raise ValueError(f"k is {k}, but a row has only {activations.shape[-1]} activations.")
     if k == activations.shape[-1]:
         return activations
     values, indices = activations.topk(k, dim=-1)

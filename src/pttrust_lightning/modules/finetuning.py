@@ -109,7 +109,7 @@ class RiskFineTuning(LightningModule):
         if 0 < (labels > 0).mean() < 1:
             self.risk_model.calibration.fit(scores, labels)
 
-    def test_step(self, batch: SnippetBatch, batch_idx: int) -> dict[str, list[ScoredSnippet]]:  # type: ignore[override]
+    def test_step(self, batch: SnippetBatch, batch_idx: int) -> dict[str, list[ScoredSnippet]]:
         """Scores of the test snippets (as ``scored``); their metrics are logged at the end."""
         self.test_metrics.update(self(batch.states), batch.labels, batch.mask)
         return {"scored": self.predict_step(batch, batch_idx)}

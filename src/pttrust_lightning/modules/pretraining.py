@@ -43,8 +43,8 @@ class ContrastivePretraining(LightningModule):
         tied: Whether the decoder is the encoder's transpose.
         normalise: Whether each state is standardised before encoding.
         contrastive: ``margin``, ``info_nce``, ``ccs`` or ``none``.
-        contrastive_weight: Lambda; 0 leaves a plain sparse autoencoder. The reconstruction loss is small (about 0.005 on
-            the embedded LLM), so that a weight of 1 lets the contrast displace the reconstruction.
+        contrastive_weight: Lambda; 0 leaves a plain sparse autoencoder. The reconstruction loss is small (about 0.005
+            on the embedded LLM), so that a weight of 1 lets the contrast displace the reconstruction.
         margin: Distance from which a pair costs nothing (``margin``).
         temperature: In units of cosine similarity (``info_nce``).
         warmup_epochs: Epochs without the contrastive term.

@@ -44,7 +44,7 @@ def read_predictions(path: Path) -> list[ScoredSnippet]:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise SchemaError(str(path), number, str(error), "not a prediction", "Run pttrust test again.") from error
-        if len({len(part) for part in scored[1:]}) != 1:
+        if any(part.shape != scored.line_numbers.shape or part.ndim != 1 for part in scored[1:]):
             raise SchemaError(str(path), number, "scores", "lists of different lengths", "Run pttrust test again.")
         snippets.append(scored)
     return snippets

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -72,48 +73,73 @@ def markdown(results: Results) -> str:
     ]
     for name, metrics in results.differences.items():
         lines.append(f"| {name} | " + " | ".join(_cell(metrics[m], signed=True) for m in COMPARED) + " |")
+    lines += ["", verdict(results)]
     return "\n".join(lines) + "\n"
 
 
 def print_results(results: Results, console: Console | None = None) -> None:
-    """Show the tables on the terminal; the best value of each metric in bold."""
+    """Show the tables on the terminal, in 80 columns; the best value of each metric in bold."""
     console = console or Console()
     test = results.data["test"]
-    console.print()
+    methods = list(results.methods)
     table = Table(
         title=f"{results.experiment}: {test['snippets']} snippets, {test['lines']} lines, {test['wrong_lines']} wrong",
-        caption="value and 95 % interval (bootstrap over snippets); arrow: better that way",
+        caption="below each value its 95 % interval; ↓: the lower, the better",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0),
+        collapse_padding=True,
     )
-    table.add_column("method", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in methods:
+        table.add_column("\n".join(name.split("_")), justify="right")
     for metric in SHOWN:
-        table.add_column(_heading(metric), justify="right")
-    best = {m: _best(results, m) for m in SHOWN}
-    for name, metrics in results.methods.items():
-        cells = [_two_line_cell(metrics[m]) for m in SHOWN]
-        table.add_row(name, *(f"[bold]{c}[/bold]" if name == best[m] else c for m, c in zip(SHOWN, cells, strict=True)))
+        best = _best(results, metric)
+        cells = [_two_line_cell(results.methods[name][metric], bold=name == best) for name in methods]
+        table.add_row(_heading(metric), *cells)
+    console.print()
     console.print(table)
-    gap = Table(title="pttrust minus the others, paired", caption="an interval that leaves out 0 is marked *")
-    gap.add_column("pttrust minus", no_wrap=True)
+    gap = Table(
+        title="pttrust minus each other method, paired",
+        caption="* the 95 % interval leaves out 0",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0),
+        collapse_padding=True,
+    )
+    gap.add_column("", no_wrap=True)
+    for name in results.differences:
+        gap.add_column("\n".join(name.split("_")), justify="right")
     for metric in COMPARED:
-        gap.add_column(metric, justify="right")
-    for name, metrics in results.differences.items():
-        gap.add_row(name, *(_cell(metrics[m], signed=True) for m in COMPARED))
+        gap.add_row(metric, *(_two_line_cell(d[metric], signed=True) for d in results.differences.values()))
     console.print(gap)
+    console.print(verdict(results))
+
+
+def verdict(results: Results, control: str = "surface", metric: str = "hit@1") -> str:
+    """What the table says of the method, in a sentence: against the control that sees no LLM at all."""
+    gap = results.differences[control][metric]
+    numbers = f"{_number(gap.value, signed=True)} ({_number(gap.low, signed=True)} to {_number(gap.high, signed=True)})"
+    if gap.low > 0:
+        return f"pttrust beats {control}, which sees no LLM state, in {metric}: {numbers}."
+    if gap.high < 0:
+        return f"pttrust loses to {control}, which sees no LLM state, in {metric}: {numbers}."
+    return f"pttrust and {control}, which sees no LLM state, cannot be told apart in {metric}: {numbers}."
 
 
 def _best(results: Results, metric: str) -> str:
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    return max(results.methods, key=lambda name: sign * results.methods[name][metric].value)
+    values = {name: sign * metrics[metric].value for name, metrics in results.methods.items()}
+    return max(values, key=lambda name: -math.inf if math.isnan(values[name]) else values[name])
 
 
 def _heading(metric: str) -> str:
-    return f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}"
+    return f"{metric} ↓" if metric in LOWER_IS_BETTER else metric
 
 
-def _number(value: float, signed: bool = False) -> str:
+def _number(value: float, signed: bool = False, digits: int = 3) -> str:
     if math.isnan(value):
         return "n/a"
-    return f"{value:+.3f}" if signed else f"{value:.3f}"
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
 def _cell(estimate: Estimate, signed: bool = False) -> str:
@@ -122,8 +148,11 @@ def _cell(estimate: Estimate, signed: bool = False) -> str:
     return f"{_number(estimate.value, signed)}{mark} ({low} to {high})"
 
 
-def _two_line_cell(estimate: Estimate) -> str:
-    return f"{_number(estimate.value)}\n[dim]{_number(estimate.low)}-{_number(estimate.high)}[/dim]"
+def _two_line_cell(estimate: Estimate, signed: bool = False, bold: bool = False) -> str:
+    mark = "*" if signed and (estimate.low > 0 or estimate.high < 0) else ""
+    value = f"{_number(estimate.value, signed)}{mark}"
+    low, high = (_number(v, signed, digits=3 if signed else 2) for v in (estimate.low, estimate.high))
+    return f"{f'[bold]{value}[/bold]' if bold else value}\n[dim]{low} {high}[/dim]"
 
 
 def _plain(table: dict[str, dict[str, Estimate]]) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pttrust_lightning.errors import NonFiniteError, TokenAlignmentError
+from pttrust_lightning.errors import LanguageModelError, NonFiniteError, TokenAlignmentError
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.language_model import (
     context_length,
@@ -28,6 +28,9 @@ NOT_ALIGNED = "program whose tokens do not map to its lines"
 
 _LOGIT_BUDGET = 64 * 2**20
 """Logits held at once when token probabilities are asked for: 256 MiB in float32."""
+
+_CAUSAL_TOLERANCE = 1e-3
+"""Relative change of a state that is put down to rounding; more in types whose rounding is coarser."""
 
 
 class LineStateExtractor:
@@ -57,6 +60,7 @@ class LineStateExtractor:
         model = load_causal_lm(config) if with_uncertainty else load_truncated(config)
         self._model = model.to(self._device)
         self._block = decoder_blocks(self._model, n_blocks)[self._layer]
+        self._check_causal(llm_config.vocab_size)
         self._batch_tokens = config.batch_tokens
         if with_uncertainty:
             self._batch_tokens = min(config.batch_tokens, max(_LOGIT_BUDGET // llm_config.vocab_size, 1))
@@ -92,6 +96,20 @@ class LineStateExtractor:
             for index, states in zip(batch, self._run([tokenised[i] for i in batch]), strict=True):
                 results[index] = states
         return [results[i] for i in range(len(tokenised))]
+
+    @torch.inference_mode()
+    def _check_causal(self, vocab_size: int) -> None:
+        """Refuse an encoder: its states would depend on the padding, and on lines that are still to come."""
+        ids = torch.arange(16, device=self._device).reshape(2, 8) % vocab_size
+        ids[1, 0] = ids[0, 0]
+        hidden, _ = self._forward(ids)
+        first, other = hidden[:, 0].float()
+        tolerance = max(_CAUSAL_TOLERANCE, 4 * torch.finfo(hidden.dtype).eps)
+        if bool((first - other).norm() > tolerance * first.norm()):
+            raise LanguageModelError(
+                f"In {self._config.llm} the state of a token depends on the tokens after it: this is an encoder "
+                f"({type(self._model).__name__}). Use a causal LM."
+            )
 
     def _batches(self, programs: Sequence[TokenisedProgram]) -> Iterator[list[int]]:
         """Indices in batches of similar length, each at most ``batch_tokens`` with padding (or a single program)."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from pttrust_lightning.errors import LanguageModelError
@@ -95,6 +96,11 @@ def load_config(config: LineStateConfig) -> Any:
             f"{folder}/config.json is not the configuration of a model that transformers knows ({error}). "
             "Models that need code of their own are not loaded (trust_remote_code=False)."
         ) from error
+    if type(loaded) not in MODEL_FOR_CAUSAL_LM_MAPPING or loaded.is_encoder_decoder:
+        raise LanguageModelError(
+            f"{folder} holds a model of type {loaded.model_type!r}, which is not a decoder-only language model. "
+            "Use a causal LM."
+        )
     for field in ("num_hidden_layers", "hidden_size", "vocab_size"):
         if not isinstance(getattr(loaded, field, None), int):
             raise LanguageModelError(
@@ -161,15 +167,20 @@ def load_causal_lm(config: LineStateConfig) -> nn.Module:
 def _load(auto_class: Any, config: LineStateConfig, llm_config: Any) -> nn.Module:
     folder = model_folder(config.llm, config.revision)
     _weight_files(folder)
-    with _no_unexpected_keys_report():
-        model, info = auto_class.from_pretrained(
-            folder,
-            config=llm_config,
-            dtype=getattr(torch, config.dtype),
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+    try:
+        with _no_unexpected_keys_report():
+            model, info = auto_class.from_pretrained(
+                folder,
+                config=llm_config,
+                dtype=getattr(torch, config.dtype),
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise LanguageModelError(
+            f"The weights in {folder} cannot be loaded ({error}). Fetch or save the model again."
+        ) from error
     if info["missing_keys"] or info["mismatched_keys"]:
         keys = sorted(str(k) for k in [*info["missing_keys"], *info["mismatched_keys"]])
         raise LanguageModelError(

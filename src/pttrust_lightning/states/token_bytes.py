@@ -42,9 +42,6 @@ class TokenBytes:
     Args:
         tokenizer: A fast ``transformers`` tokenizer.
 
-    Attributes:
-        leading_space: Whether the tokenizer puts a space of its own before the text (SentencePiece does).
-
     Raises:
         LanguageModelError: The tokenizer is not fast, or of an encoding whose bytes are not known.
     """
@@ -58,12 +55,10 @@ class TokenBytes:
             )
         description = json.loads(backend.to_str())
         kinds = _kinds(description.get("decoder"))
-        self.leading_space = False
         if "ByteLevel" in kinds:
             self._encode = _byte_level_bytes(byte_level_alphabet())
         elif "ByteFallback" in kinds:
             self._encode = _sentencepiece_bytes
-            self.leading_space = _adds_space(backend)
         else:
             raise LanguageModelError(
                 f"The tokenizer's decoder ({', '.join(sorted(kinds)) or 'none'}) is neither byte-level BPE nor "
@@ -73,6 +68,8 @@ class TokenBytes:
         self._added = {int(t["id"]): str(t["content"]).encode() for t in description.get("added_tokens", [])}
         self._tokenizer = tokenizer
         self._known: dict[int, bytes] = dict(self._added)
+        # SentencePiece puts a dummy space before the text; some versions only where the text does not start with one.
+        self._space_before = {start: self._adds_space(backend, start) for start in ("x", " x")}
 
     def __call__(self, token_id: int) -> bytes:
         """The bytes that the token stands for (an added token: its own text)."""
@@ -80,6 +77,14 @@ class TokenBytes:
         if known is None:
             known = self._known[token_id] = self._encode(self._tokenizer.convert_ids_to_tokens(token_id))
         return known
+
+    def dummy_prefix(self, text: str) -> str:
+        """What the tokenizer puts before ``text`` of its own: a space, or nothing."""
+        return " " if self._space_before[" x" if text.startswith(" ") else "x"] else ""
+
+    def _adds_space(self, backend: Any, text: str) -> bool:
+        ids = backend.encode(text, add_special_tokens=False).ids
+        return b"".join(self(i) for i in ids) == b" " + text.encode()
 
 
 def _byte_level_bytes(alphabet: dict[str, int]) -> Any:
@@ -92,9 +97,3 @@ def _byte_level_bytes(alphabet: dict[str, int]) -> Any:
 def _sentencepiece_bytes(token: str) -> bytes:
     byte = _BYTE_TOKEN.fullmatch(token)
     return bytes([int(byte[1], 16)]) if byte else token.replace(_SENTENCEPIECE_SPACE, " ").encode()
-
-
-def _adds_space(backend: Any) -> bool:
-    """Whether the first token of a text without spaces carries one (a dummy prefix)."""
-    tokens = backend.encode("x", add_special_tokens=False).tokens
-    return bool(tokens) and tokens[0].startswith(_SENTENCEPIECE_SPACE)

@@ -52,6 +52,11 @@ class LineTokeniser:
         """
         prompt = with_final_newline(program.prompt) if program.prompt else ""
         text = prompt + with_final_newline(program.code)
+        prefix = self._bytes.dummy_prefix(text)
+        try:
+            source = (prefix + text).encode()
+        except UnicodeEncodeError as error:
+            raise TokenAlignmentError("the source holds lone surrogates, which are not text") from error
         # A program may well contain the text of a special token: it is text like any other here.
         encoded = self._tokenizer(
             text,
@@ -62,13 +67,8 @@ class LineTokeniser:
             verbose=False,
         )
         ids: list[int] = encoded["input_ids"]
-        space = " " if self._bytes.leading_space else ""
-        try:
-            source = (space + text).encode()
-        except UnicodeEncodeError as error:
-            raise TokenAlignmentError("the source holds lone surrogates, which are not text") from error
         spans = token_spans(ids, encoded["special_tokens_mask"], self._bytes, source)
-        code_start = len((space + prompt).encode())
+        code_start = len((prefix + prompt).encode())
         lines = [
             Line(
                 line.number, line.start + code_start, line.end + code_start, line.terminator_end + code_start, line.text

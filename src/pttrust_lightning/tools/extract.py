@@ -17,7 +17,7 @@ def run(args: Sequence[str], lightning: RunLightning) -> None:
         "--config", action="config", help="Data configuration, as for fit (other keys are not allowed)."
     )
     parser.add_subclass_arguments(CachedStates, "data", required=True)
-    config = parser.instantiate_classes(parser.parse_args(list(args)))
+    config = parser.instantiate(parser.parse_args(list(args)))
     config.data.prepare_data()
 
 

@@ -1,0 +1,219 @@
+"""The command line as a user meets it: `pttrust` in this process, through main()."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pttrust_lightning.main import main
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Twelve small programs, no two alike."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for i in range(12):
+        lines = [f"def f{i}(x, y):", f"    total = x + {i}", "    for k in range(y):", f"        total += k * {i + 1}"]
+        (folder / f"p{i:02d}.py").write_text("\n".join([*lines, "    return total", ""]))
+    return folder
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Twelve labelled snippets of twelve problems."""
+    path = tmp_path / "labelled.jsonl"
+    with path.open("w") as stream:
+        for i in range(12):
+            code = f"def g{i}(a, b):\n    c = a - {i}\n    if c > b:\n        return c\n    return b\n"
+            record = {"id": f"s{i}", "problem_id": f"p{i}", "language": "python", "task": "generation", "prompt": ""}
+            record |= {"code": code, "wrong_lines": [1 + i % 3], "correct": False, "label_source": "human"}
+            stream.write(json.dumps(record) + "\n")
+    return path
+
+
+def pretrain_args(corpus, cache, out, *more):
+    return [
+        "fit",
+        "--data=pttrust_lightning.datamodules.UnlabelledStates",
+        "--data.corpus=pttrust_lightning.source.FolderCorpus",
+        f"--data.corpus.path={corpus}",
+        f"--data.cache_dir={cache}",
+        "--data.states.context_length=256",
+        f"--config={CONFIGS / 'model' / 'contrastive_pretraining.yaml'}",
+        f"--config={CONFIGS / 'trainer' / 'pretrain.yaml'}",
+        "--trainer.max_epochs=1",
+        "--trainer.logger=lightning.pytorch.loggers.CSVLogger",
+        f"--trainer.logger.save_dir={out}",
+        "--trainer.logger.name=pretrain",
+        *more,
+    ]
+
+
+def finetune_args(labelled, cache, encoder, out, *more):
+    return [
+        "fit",
+        "--data=pttrust_lightning.datamodules.LabelledLines",
+        "--data.snippets=pttrust_lightning.source.JsonlLabelled",
+        f"--data.snippets.path={labelled}",
+        f"--data.cache_dir={cache}",
+        "--data.states.context_length=256",
+        f"--config={CONFIGS / 'model' / 'risk_finetuning.yaml'}",
+        f"--config={CONFIGS / 'trainer' / 'finetune.yaml'}",
+        f"--model.init_args.encoder={encoder}",
+        "--trainer.max_epochs=2",
+        "--trainer.logger=lightning.pytorch.loggers.CSVLogger",
+        f"--trainer.logger.save_dir={out}",
+        "--trainer.logger.name=finetune",
+        *more,
+    ]
+
+
+def test_both_stages_fit_test_and_predict(corpus, labelled, tmp_path, capsys):
+    out = tmp_path / "runs"
+    assert main(pretrain_args(corpus, tmp_path / "states1", out)) == 0
+    encoder = out / "pretrain" / "version_0" / "export"
+    assert {p.name for p in encoder.iterdir()} == {"config.json", "model.safetensors"}
+    shape = json.loads((encoder / "config.json").read_text())["model"]
+    assert shape["d_in"] == 192, "the width of the states must reach the built model"
+
+    finetune = finetune_args(labelled, tmp_path / "states2", encoder, out)
+    assert main(finetune) == 0
+    run = out / "finetune" / "version_0"
+    config = (run / "config.yaml").read_text()
+    best = next((run / "checkpoints").glob("*.ckpt"))
+    for command in ("validate", "test", "predict"):
+        assert main([command, f"--config={run / 'config.yaml'}", f"--ckpt_path={best}"]) == 0
+    assert (run / "config.yaml").read_text() == config, "test must not overwrite fit's configuration"
+    written = list((out / "finetune").rglob("predictions-test.jsonl"))
+    assert len(written) == 1
+    records = [json.loads(line) for line in written[0].read_text().splitlines()]
+    assert records and all(len(r["scores"]) == len(r["lines"]) == 5 for r in records)
+
+    # A second run from the same directory gets a folder of its own.
+    assert main(finetune) == 0
+    assert (out / "finetune" / "version_3").is_dir() or (out / "finetune" / "version_1").is_dir()
+    assert (run / "config.yaml").read_text() == config
+
+
+def test_stage_2_refuses_a_stage_1_checkpoint(corpus, labelled, tmp_path, capsys):
+    out = tmp_path / "runs"
+    assert main(pretrain_args(corpus, tmp_path / "states1", out)) == 0
+    run = out / "pretrain" / "version_0"
+    checkpoint = next((run / "checkpoints").glob("*.ckpt"))
+    capsys.readouterr()
+
+    assert main(finetune_args(labelled, tmp_path / "states2", checkpoint, out)) == 2
+    message = capsys.readouterr().err
+    assert "is a file, not an exported model folder" in message and "Lightning checkpoint" in message
+
+    arguments = finetune_args(labelled, tmp_path / "states2", run / "export", out, f"--ckpt_path={checkpoint}")
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert "was written by ContrastivePretraining, but this run is of RiskFineTuning" in message
+
+
+def test_a_damaged_checkpoint_is_refused(corpus, tmp_path, capsys):
+    broken = tmp_path / "broken.ckpt"
+    broken.write_bytes(b"not a checkpoint")
+    assert main(pretrain_args(corpus, tmp_path / "states", tmp_path, f"--ckpt_path={broken}")) == 2
+    assert "broken.ckpt is not a Lightning checkpoint" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(corpus, tmp_path, capsys):
+    class Hostile:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    hostile = tmp_path / "hostile.ckpt"
+    torch.save({"hyper_parameters": Hostile()}, hostile)
+    assert main(pretrain_args(corpus, tmp_path / "states", tmp_path, f"--ckpt_path={hostile}")) == 2
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_cache_of_other_settings_is_refused_by_field_name(corpus, tmp_path, capsys):
+    cache = tmp_path / "states"
+    assert main(pretrain_args(corpus, cache, tmp_path)) == 0
+    capsys.readouterr()
+    assert main(pretrain_args(corpus, cache, tmp_path, "--data.states.layer=2")) == 2
+    assert "made with layer = 1, but this run asks for 2" in capsys.readouterr().err
+    assert main(pretrain_args(corpus, cache, tmp_path, "--data.mutation_seed=1")) == 2
+    assert "mutation_seed" in capsys.readouterr().err
+
+
+def test_stage_2_refuses_states_of_another_layer_than_the_encoder(corpus, labelled, tmp_path, capsys):
+    assert main(pretrain_args(corpus, tmp_path / "states1", tmp_path)) == 0
+    encoder = tmp_path / "pretrain" / "version_0" / "export"
+    capsys.readouterr()
+    arguments = finetune_args(labelled, tmp_path / "states2", encoder, tmp_path, "--data.states.layer=3")
+    assert main(arguments) == 2
+    assert "trained on states with layer = 1, but the data has 3" in capsys.readouterr().err
+
+
+def test_an_unknown_layer_is_refused(corpus, tmp_path, capsys):
+    assert main(pretrain_args(corpus, tmp_path / "states", tmp_path, "--data.states.layer=99")) == 2
+    assert "layer 99 does not exist: this LLM has blocks 0 to 7" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", "empty file"), (b"\x00\x01\x02" * 50, "binary file"), (b"\xff\xfe\xfa", "binary file")]
+)
+def test_bad_files_are_counted_and_said(corpus, tmp_path, capsys, content, reason):
+    (corpus / "bad.py").write_bytes(content)
+    (corpus / "crlf.py").write_bytes(b"def f(x):\r\n    return x\r\n\r\nprint(f(1))")
+    arguments = pretrain_args(corpus, tmp_path / "states", tmp_path)
+    data = [a for a in arguments if a.startswith("--data")]
+    assert main(["extract", *data]) == 0
+    manifest = json.loads((tmp_path / "states" / "manifest.json").read_text())
+    assert manifest["source_excluded"][reason]["count"] == 1
+    assert "bad.py" in str(manifest["source_excluded"][reason]["examples"])
+    assert any("crlf.py" in g for shard in manifest["shards"] for g in shard["groups"])
+
+
+def test_extract_again_reads_nothing(corpus, tmp_path, monkeypatch):
+    data = [a for a in pretrain_args(corpus, tmp_path / "states", tmp_path) if a.startswith("--data")]
+    assert main(["extract", *data]) == 0
+    monkeypatch.setattr(
+        "pttrust_lightning.datamodules.cached_states.LineStateExtractor",
+        lambda *_: pytest.fail("the LLM was loaded for a complete cache"),
+    )
+    assert main(["extract", *data]) == 0
+
+
+def test_yaml_cannot_import_other_modules(corpus, tmp_path, capsys):
+    (tmp_path / "evil_module_of_a_config.py").write_text("raise SystemExit('ran')")
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from pttrust_lightning.main import main; sys.exit(main())"
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), "fit", "--model=evil_module_of_a_config.Model"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "ran" not in result.stderr.split("evil_module_of_a_config")[0]
+    assert "not allowed" in result.stderr or "denied" in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("args", [[], ["--help"], ["--version"]])
+def test_usage(args, capsys):
+    assert main(args) == 0
+    assert "pttrust" in capsys.readouterr().out
+
+
+def test_an_unknown_command_names_the_known_ones(capsys):
+    assert main(["fti"]) == 2
+    message = capsys.readouterr().err
+    assert "unknown command 'fti'" in message and "experiment" in message and "fit" in message
+
+
+def test_a_typo_in_an_option_is_refused(corpus, tmp_path, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(pretrain_args(corpus, tmp_path / "states", tmp_path, "--data.cache_dri=x"))
+    assert error.value.code == 2
+    assert "cache_dri" in capsys.readouterr().err
