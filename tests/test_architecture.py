@@ -22,7 +22,7 @@ ALLOWED = {
     "report": {"metrics"},
     "callbacks": {"report"},
     "tools": {"datamodules", "modules", "baselines", "report", "metrics", "models", "callbacks"},
-    "cli": {"callbacks"},
+    "cli": {"callbacks", "datamodules", "modules", "source"},
     "main": {"cli", "tools"},
 }
 WITHOUT_TORCH = {"source", "errors"}

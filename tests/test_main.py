@@ -101,6 +101,13 @@ def test_both_stages_fit_test_and_predict(corpus, labelled, tmp_path, capsys):
     assert (run / "config.yaml").read_text() == config
 
 
+def test_classes_may_be_given_by_name_alone(corpus, tmp_path):
+    arguments = ["fit", "--model=ContrastivePretraining", "--data=UnlabelledStates", "--data.corpus=FolderCorpus"]
+    arguments += [f"--data.corpus.path={corpus}", f"--data.cache_dir={tmp_path / 'states'}", "--model.k=8"]
+    assert main([*arguments, f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=1"]) == 0
+    assert list(tmp_path.rglob("config.yaml"))
+
+
 def test_stage_2_refuses_a_stage_1_checkpoint(corpus, labelled, tmp_path, capsys):
     out = tmp_path / "runs"
     assert main(pretrain_args(corpus, tmp_path / "states1", out)) == 0
@@ -161,7 +168,8 @@ def test_an_unknown_layer_is_refused(corpus, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "empty file"), (b"\x00\x01\x02" * 50, "binary file"), (b"\xff\xfe\xfa", "binary file")]
+    ("content", "reason"),
+    [(b"", "empty file"), (b"\x00\x01\x02" * 50, "binary file"), (b"\xff\xfe\xfa", "binary file")],
 )
 def test_bad_files_are_counted_and_said(corpus, tmp_path, capsys, content, reason):
     (corpus / "bad.py").write_bytes(content)

@@ -1,12 +1,13 @@
 r"""Tiny code LLMs with random weights, made on the spot: five architectures, each with its family's kind of tokenizer.
 
 The tokenizers are trained on the few programs below, so that the families' ways with line ends show: ``):\n`` is one
-token in the Qwen2 and Llama-3 style, a newline merges with the next indentation in the GPT-2 style, and ``<0x0A>`` stands
-alone in the SentencePiece style.
+token in the Qwen2 and Llama-3 style, a newline merges with the next indentation in the GPT-2 style, and ``<0x0A>``
+stands alone in the SentencePiece style.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,11 +136,7 @@ def _sentencepiece_model() -> tuple[dict[str, int], list[tuple[str, str]]]:
     )
     pieces = tokenizer.get_vocab()
     names = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), *sorted(pieces, key=pieces.__getitem__)]
-    _, merges = tokenizer.model.__getstate__(), None
-    import json
-
-    description = json.loads(tokenizer.to_str())["model"]["merges"]
-    merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in description]
+    merges = [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
     return {name: i for i, name in enumerate(names)}, merges
 
 

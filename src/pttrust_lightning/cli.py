@@ -9,6 +9,9 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+import pttrust_lightning.datamodules
+import pttrust_lightning.modules
+import pttrust_lightning.source  # noqa: F401 (imported, their classes may be given by name alone: --model=RiskFineTuning)
 from pttrust_lightning.callbacks.save_config import SaveFitConfig
 from pttrust_lightning.errors import CheckpointMismatchError
 

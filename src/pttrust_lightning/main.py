@@ -53,7 +53,16 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         print(f"pttrust {args[0]}: {own}", file=sys.stderr)
         return 2
+    finally:
+        _finish_wandb_run()
     return 0
+
+
+def _finish_wandb_run() -> None:
+    """Close the W&B run of this command: the next one in this process (a notebook, a tool) gets a run of its own."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and getattr(wandb, "run", None) is not None:
+        wandb.finish()
 
 
 def _own_error(error: BaseException | None) -> PtTrustError | None:

@@ -120,7 +120,9 @@ def test_latents_do_not_depend_on_scale_and_offset_of_a_state(scale, shift):
     model, s = autoencoder(), states()
     before, after = model(s), model(scale * s + shift)
     torch.testing.assert_close(after.latents, before.latents, rtol=0, atol=1e-3)
-    torch.testing.assert_close(after.reconstruction, scale * before.reconstruction + shift, rtol=1e-4, atol=1e-3 * scale)
+    torch.testing.assert_close(
+        after.reconstruction, scale * before.reconstruction + shift, rtol=1e-4, atol=1e-3 * scale
+    )
     plain = autoencoder(normalise=False)
     assert not torch.allclose(plain.encode(scale * s + shift), plain.encode(s), atol=1e-3)
 

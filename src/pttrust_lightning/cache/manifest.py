@@ -103,8 +103,9 @@ def read_manifest(folder: Path) -> Manifest | None:
         if version != SCHEMA_VERSION:
             raise CacheMismatchError(str(folder), "schema_version", version, SCHEMA_VERSION)
         manifest = Manifest(**{**raw, "shards": [ShardEntry(**s) for s in raw["shards"]]})
-        for part in (manifest, *manifest.shards):
-            _check_types(part)
+        _check_types(manifest)
+        for shard in manifest.shards:
+            _check_types(shard)
         manifest.exclusions()
         return manifest
     except (ValueError, KeyError, TypeError, AttributeError) as error:

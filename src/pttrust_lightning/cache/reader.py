@@ -176,12 +176,13 @@ def _read_index(folder: Path, entry: ShardEntry, manifest: Manifest, verify: boo
             uncertainty_shape = shard["uncertainty"].shape if "uncertainty" in shard else None
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise CacheError(f"{path} is not a shard of a state cache ({error}). {_REMEDY}") from error
+    n = len(index.line_number)
     problem = _inconsistency(index, shape, manifest.d)
-    if stored_as != STORED_AS.get(manifest.storage_dtype):
+    if problem is None and stored_as != STORED_AS.get(manifest.storage_dtype):
         problem = f"'states' is of type {stored_as}, which does not store {manifest.storage_dtype}"
-    elif uncertainty_shape not in (None, (len(index.line_number), 3)):
-        problem = f"'uncertainty' has shape {uncertainty_shape}, expected ({len(index.line_number)}, 3)"
-    elif (entry.rows, entry.pairs) != (len(index.line_number), len(index.pairs)):
+    if problem is None and uncertainty_shape not in (None, (n, 3)):
+        problem = f"'uncertainty' has shape {uncertainty_shape}, expected ({n}, 3)"
+    if problem is None and (entry.rows, entry.pairs) != (n, len(index.pairs)):
         problem = f"'states' or 'pairs' does not hold the {entry.rows} rows and {entry.pairs} pairs of the manifest"
     if problem:
         raise CacheError(f"{path}, field {problem}. {_REMEDY}")
@@ -207,8 +208,8 @@ def _inconsistency(index: _ShardIndex, states_shape: tuple[int, ...], d: int) ->
             return f"'{name}' does not divide {last} items into {count}"
     if index.pairs.shape[1:] != (2,) or index.pairs.dtype.kind != "i":
         return f"'pairs' has shape {index.pairs.shape} and type {index.pairs.dtype}, expected (K, 2) integers"
-    bounds = np.repeat(index.program_offset[index.group_offset], 2)[1:-1].reshape(-1, 2)  # rows of each group
-    first, end = np.repeat(bounds, np.diff(index.pair_offset), axis=0).T
-    if bool((index.pairs.T < first).any() or (index.pairs.T >= end).any()):
+    bounds = index.program_offset[index.group_offset]
+    first, end = (np.repeat(b, np.diff(index.pair_offset)) for b in (bounds[:-1], bounds[1:]))
+    if bool((index.pairs.min(1) < first).any() or (index.pairs.max(1) >= end).any()):
         return "'pairs' names rows outside their group's"
     return None

@@ -16,6 +16,6 @@ def run_folder(trainer: Trainer) -> Path:
     """
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
-            folder = Path(logger.experiment.dir).parent if trainer.is_global_zero else None
-            return Path(trainer.strategy.broadcast(folder))
+            files = logger.experiment.dir if trainer.is_global_zero else ""
+            return Path(trainer.strategy.broadcast(files)).parent
     return Path(trainer.log_dir or trainer.default_root_dir)

@@ -25,5 +25,5 @@ class SaveFitConfig(SaveConfigCallback):
     def _write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.parser.save(
-            self.config, folder / self.config_filename, skip_none=False, overwrite=True, multifile=self.multifile
+            self.config, folder / self.config_filename, skip_unset=False, overwrite=True, multifile=self.multifile
         )

@@ -126,7 +126,8 @@ class CachedStates(LightningDataModule):
         free = shutil.disk_usage(self.cache_dir).free
         rank_zero_info(
             f"Reading the states of {n_lines} lines of {len(groups) - len(done)} programs and their mutants "
-            f"({len(done)} programs are there already): up to {wanted / 2**20:.0f} MiB in {self.cache_dir}, {free / 2**20:.0f} MiB are free"
+            f"({len(done)} programs are there already): up to {wanted / 2**20:.0f} MiB in {self.cache_dir}, "
+            f"{free / 2**20:.0f} MiB are free"
         )
         if wanted > free:
             raise CacheError(

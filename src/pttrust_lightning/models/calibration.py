@@ -175,7 +175,8 @@ class IsotonicCalibration(Calibration):
         gap = self.knots[right] - self.knots[left]
         share = (scores - self.knots[left]) / torch.where(gap > 0, gap, 1.0)
         share = torch.where(gap > 0, share.clamp(0.0, 1.0), scores * 0.0)
-        return self.values[left] + share * (self.values[right] - self.values[left])
+        # rounding must not lift a line above the knot that bounds it
+        return torch.minimum(self.values[left] + share * (self.values[right] - self.values[left]), self.values[right])
 
 
 CALIBRATIONS: dict[str, type[Calibration]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -72,9 +73,9 @@ class RiskModel(nn.Module):
         Raises:
             ModelFolderError: The folder is not empty.
         """
+        golden = golden_states.cpu().float()
         with torch.no_grad():
-            golden = golden_states.cpu().float()
-            risk = self.cpu()(golden)
+            risk = copy.deepcopy(self).cpu()(golden)  # a copy: saving must not move the model
         config = {
             "encoder": asdict(self.encoder.config),
             "ranker": self._ranker_config,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -143,7 +144,8 @@ class SparseAutoencoder(nn.Module):
         """
         golden = golden_states.cpu().float()
         config = {"model": asdict(self.config), "provenance": provenance}
-        save_folder(folder, KIND, ModelFolder(config, self.state_dict(), golden, self.cpu()._golden_output(golden)))
+        output = copy.deepcopy(self).cpu()._golden_output(golden)  # a copy: saving must not move the model
+        save_folder(folder, KIND, ModelFolder(config, self.state_dict(), golden, output))
 
     @classmethod
     def load(cls, folder: Path) -> tuple[Self, dict[str, Any]]:

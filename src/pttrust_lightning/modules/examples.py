@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from pttrust_lightning.errors import ConfigError
 
 N_EXAMPLES = 8
 
 
-class ExampleStates:
-    """Keeps the first rows that it is shown."""
+class ExampleStates(nn.Module):
+    """Keeps the first rows that it is shown, in checkpoints too.
 
-    def __init__(self) -> None:
-        self._rows: Tensor | None = None
+    Args:
+        d_in: Width D of a state.
+    """
+
+    rows: Tensor
+    n_kept: Tensor
+
+    def __init__(self, d_in: int) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.zeros(N_EXAMPLES, d_in))
+        self.register_buffer("n_kept", torch.tensor(0))
 
     def keep(self, states: Tensor) -> None:
         """Remember up to eight of these rows, ``(N, D)``, unless some are remembered."""
-        if self._rows is None and len(states):
-            self._rows = states[:N_EXAMPLES].detach().cpu().clone()
+        if int(self.n_kept) == 0 and len(states):
+            kept = states[:N_EXAMPLES].detach()
+            self.rows[: len(kept)] = kept
+            self.n_kept.fill_(len(kept))
 
     def states(self) -> Tensor:
         """The remembered rows.
 
         Raises:
-            RuntimeError: None was shown: there is no fitted model to export.
+            ConfigError: None was shown: there is no fitted model to export.
         """
-        if self._rows is None:
-            raise RuntimeError("Nothing was trained yet, so there is nothing to export. Run fit first.")
-        return torch.as_tensor(self._rows)
+        if int(self.n_kept) == 0:
+            raise ConfigError("Nothing was trained yet, so there is nothing to export. Run fit first.")
+        return self.rows[: int(self.n_kept)]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torchmetrics import CatMetric
 
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.losses import RANKING_LOSSES, RankingLoss
@@ -65,8 +66,9 @@ class RiskFineTuning(LightningModule):
         self.weight_decay = weight_decay
         self.val_metrics = LineRankingMetrics()
         self.test_metrics = LineRankingMetrics()
-        self.examples = ExampleStates()
-        self._val_lines: list[tuple[Tensor, Tensor]] = []
+        self.examples = ExampleStates(autoencoder.config.d_in)
+        # metrics, since they gather the lines of all processes
+        self.val_scores, self.val_labels = CatMetric(), CatMetric()
 
     def forward(self, states: Tensor) -> Tensor:
         """Line scores; ``(..., D)`` to ``(...)``."""
@@ -99,14 +101,20 @@ class RiskFineTuning(LightningModule):
         loss = self.ranking_loss(scores, batch.labels, batch.mask)
         self.log("val/loss", loss, batch_size=len(batch.snippet_ids), prog_bar=True)
         self.val_metrics.update(scores, batch.labels, batch.mask)
-        self._val_lines.append((scores[batch.mask], batch.labels[batch.mask]))
+        self.val_scores.update(scores[batch.mask])
+        self.val_labels.update(batch.labels[batch.mask])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics and fit the calibration on the validation lines."""
+        """Log the metrics and fit the calibration on the validation lines.
+
+        Raises:
+            ConfigError: All validation lines are wrong.
+        """
         self._log_metrics("val", self.val_metrics)
-        scores, labels = (torch.cat(part).double().cpu().numpy() for part in zip(*self._val_lines, strict=True))
-        self._val_lines.clear()
-        if 0 < (labels > 0).mean() < 1:
+        scores, labels = (metric.compute().double().cpu().numpy() for metric in (self.val_scores, self.val_labels))
+        self.val_scores.reset()
+        self.val_labels.reset()
+        if not self.trainer.sanity_checking:  # a few batches before training, that may hold one kind of line only
             self.risk_model.calibration.fit(scores, labels)
 
     def test_step(self, batch: SnippetBatch, batch_idx: int) -> dict[str, list[ScoredSnippet]]:
@@ -147,5 +155,11 @@ class RiskFineTuning(LightningModule):
 
         Raises:
             ModelFolderError: The folder is not empty.
+            ConfigError: Nothing was validated, so there is no calibration.
         """
+        if not self.risk_model.calibration.fitted:
+            raise ConfigError(
+                "The scores were never calibrated, because nothing was validated. Let fit validate (limit_val_batches "
+                "above 0), or leave ExportModel out of the callbacks."
+            )
         self.risk_model.save(folder, self.examples.states(), provenance)

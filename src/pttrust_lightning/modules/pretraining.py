@@ -23,7 +23,12 @@ from pttrust_lightning.losses import (
 from pttrust_lightning.losses.aux_k import aux_k
 from pttrust_lightning.metrics.reconstruction import FractionOfVarianceUnexplained
 from pttrust_lightning.metrics.sparsity import LatentUse
-from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder, SparseAutoencoderConfig, top_k
+from pttrust_lightning.models.sparse_autoencoder import (
+    SparseAutoencoder,
+    SparseAutoencoderConfig,
+    SparseAutoencoderOutput,
+    top_k,
+)
 from pttrust_lightning.modules.examples import ExampleStates
 from pttrust_lightning.types import StateBatch
 
@@ -92,7 +97,7 @@ class ContrastivePretraining(LightningModule):
         self.fvu = FractionOfVarianceUnexplained(d_in)
         self.latent_use = LatentUse(n_latents)
         self.distance = MeanMetric()
-        self.examples = ExampleStates()
+        self.examples = ExampleStates(d_in)
 
     def forward(self, states: Tensor) -> Tensor:
         """Sparse latents of states; ``(N, D)`` to ``(N, M)``."""
@@ -104,20 +109,25 @@ class ContrastivePretraining(LightningModule):
         Raises:
             NonFiniteError: A state or a term is NaN or infinite.
         """
-        states, pairs = batch
-        if not bool(torch.isfinite(states).all()):
-            raise NonFiniteError("The batch holds NaN or infinite states: delete the state cache and extract it again.")
-        output = self.autoencoder(states)
-        a, b = output.latents[pairs[:, 0]], output.latents[pairs[:, 1]]
+        return self._terms(batch, self.autoencoder(batch.states))
+
+    def _terms(self, batch: StateBatch, output: SparseAutoencoderOutput) -> dict[str, Tensor]:
+        a, b = output.latents[batch.pairs[:, 0]], output.latents[batch.pairs[:, 1]]
         terms = {
-            "reconstruction": normalised_reconstruction(states, output.reconstruction),
+            "reconstruction": normalised_reconstruction(batch.states, output.reconstruction),
             "contrastive": self._contrastive_term(a, b),
         }
         if self.aux_weight > 0:
-            terms["aux"] = self._aux_term(states, output.latents, output.pre_activations)
-        for name, term in terms.items():
-            if not bool(torch.isfinite(term)):
-                raise NonFiniteError(f"The {name} loss is NaN or infinite. Lower the learning rate or clip gradients.")
+            terms["aux"] = self._aux_term(batch.states, output)
+        if not bool(torch.isfinite(torch.stack(list(terms.values())).sum())):  # waits for the device once
+            if not bool(torch.isfinite(batch.states).all()):
+                raise NonFiniteError(
+                    "The batch holds NaN or infinite states: delete the state cache and extract again."
+                )
+            names = [name for name, term in terms.items() if not bool(torch.isfinite(term))]
+            raise NonFiniteError(
+                f"The {' and '.join(names)} loss is NaN or infinite. Lower the learning rate or clip gradients."
+            )
         return terms
 
     def _contrastive_term(self, a: Tensor, b: Tensor) -> Tensor:
@@ -129,18 +139,18 @@ class ContrastivePretraining(LightningModule):
             return ccs(*(self.probe(u - u.mean(0)).squeeze(-1).sigmoid() for u in (unit_latents(a), unit_latents(b))))
         return a.new_zeros(())
 
-    def _aux_term(self, states: Tensor, latents: Tensor, pre_activations: Tensor) -> Tensor:
+    def _aux_term(self, states: Tensor, output: SparseAutoencoderOutput) -> Tensor:
         """Let the strongest dead latents model what the live ones left over."""
         dead = self.lines_since_fired > self.dead_after
-        revived = top_k(pre_activations.relu() * dead, self.aux_k)
+        revived = top_k(output.pre_activations.relu() * dead, self.aux_k)
         standardised, _ = self.autoencoder.standardise(states)
         decoder = self.autoencoder.w_enc.T if self.autoencoder.w_dec is None else self.autoencoder.w_dec
-        live = nn.functional.linear(latents, decoder) + self.autoencoder.b_pre
+        live = nn.functional.linear(output.latents, decoder) + self.autoencoder.b_pre
         return aux_k(standardised - live, nn.functional.linear(revived, decoder)) * dead.any()
 
-    def _total(self, terms: dict[str, Tensor]) -> Tensor:
+    def _total(self, terms: dict[str, Tensor], stage: str) -> Tensor:
         total = terms["reconstruction"]
-        if self.current_epoch >= self.warmup_epochs:
+        if stage == "test" or self.current_epoch >= self.warmup_epochs:  # a test starts at epoch 0
             total = total + self.contrastive_weight * terms["contrastive"]
         if "aux" in terms:
             total = total + self.aux_weight * terms["aux"]
@@ -149,13 +159,11 @@ class ContrastivePretraining(LightningModule):
     def training_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
         """One step; logs the terms per epoch."""
         self.examples.keep(batch.states)
-        terms = self.losses(batch)
-        if self.aux_weight > 0:
-            with torch.no_grad():
-                fired = (self.autoencoder.encode(batch.states) > 0).any(0)
-                self.lines_since_fired = torch.where(fired, 0, self.lines_since_fired + len(batch.states))
-        self._log_terms("train", terms, len(batch.states))
-        return self._total(terms)
+        output = self.autoencoder(batch.states)
+        terms = self._terms(batch, output)
+        fired = (output.latents > 0).any(0)
+        self.lines_since_fired = torch.where(fired, 0, self.lines_since_fired + len(batch.states))
+        return self._log_terms("train", terms, batch)
 
     def validation_step(self, batch: StateBatch, batch_idx: int) -> None:
         """Held-out terms, FVU, L0, dead latents, pair distance (METHOD: report per epoch)."""
@@ -175,12 +183,17 @@ class ContrastivePretraining(LightningModule):
         self.latent_use.update(output.latents)
         a, b = output.latents[batch.pairs[:, 0]], output.latents[batch.pairs[:, 1]]
         self.distance.update(pair_distance(a, b))
-        self._log_terms(stage, self.losses(batch), len(batch.states))
+        self._log_terms(stage, self._terms(batch, output), batch)
 
-    def _log_terms(self, stage: str, terms: dict[str, Tensor], n_lines: int) -> None:
-        values = {f"{stage}/{name}_loss": term for name, term in terms.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=n_lines)
-        self.log(f"{stage}/loss", self._total(terms), on_step=False, on_epoch=True, batch_size=n_lines, prog_bar=True)
+    def _log_terms(self, stage: str, terms: dict[str, Tensor], batch: StateBatch) -> Tensor:
+        """Log the terms and their weighted sum, and return the sum."""
+        n_lines = len(batch.states)
+        for name, term in terms.items():
+            n = len(batch.pairs) if name == "contrastive" else n_lines  # what the term is a mean over
+            self.log(f"{stage}/{name}_loss", term, on_step=False, on_epoch=True, batch_size=n)
+        total = self._total(terms, stage)
+        self.log(f"{stage}/loss", total, on_step=False, on_epoch=True, batch_size=n_lines, prog_bar=True)
+        return total
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's figures."""

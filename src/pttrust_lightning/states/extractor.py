@@ -97,7 +97,7 @@ class LineStateExtractor:
                 results[index] = states
         return [results[i] for i in range(len(tokenised))]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _check_causal(self, vocab_size: int) -> None:
         """Refuse an encoder: its states would depend on the padding, and on lines that are still to come."""
         ids = torch.arange(16, device=self._device).reshape(2, 8) % vocab_size
@@ -122,7 +122,7 @@ class LineStateExtractor:
         if batch:
             yield batch
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: its tensors could not enter autograd later
     def _run(self, programs: Sequence[TokenisedProgram]) -> Iterator[LineStates]:
         ids = nn.utils.rnn.pad_sequence([torch.tensor(p.token_ids) for p in programs], batch_first=True)
         ids = ids.to(self._device)
@@ -138,8 +138,7 @@ class LineStateExtractor:
             uncertainty = None
             if logits is not None:
                 uncertainty = line_uncertainty(logits[row], ids[row], tokens.own_first, tokens.own_last)
-            # inference-mode tensors cannot enter autograd later, a clone can
-            yield LineStates(program.program_id, tokens.line_numbers, states.clone(), uncertainty, program.n_lines)
+            yield LineStates(program.program_id, tokens.line_numbers, states, uncertainty, program.n_lines)
 
     def _forward(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
         """The layer's output ``(B, S, D)``, before any final norm, and the logits ``(B, S, V)`` where asked for."""

@@ -27,7 +27,8 @@ EMBEDDED = "embedded"
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "merges.txt", "vocab.txt"]
 _TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "merges.txt", "vocab.json",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
+    "merges.txt", "vocab.json",
 )  # fmt: skip
 
 
@@ -224,8 +225,8 @@ def provenance(config: LineStateConfig) -> Provenance:
     return Provenance(
         llm=Path(config.llm).name if Path(config.llm).is_dir() else config.llm,
         revision=config.revision,
-        weights_sha256=_files_sha256(tuple(_weight_files(folder))),
-        tokenizer_sha256=_files_sha256(tuple(p for name in _TOKENIZER_FILES if (p := folder / name).is_file())),
+        weights_sha256=_files_sha256(_weight_files(folder)),
+        tokenizer_sha256=_files_sha256([p for name in _TOKENIZER_FILES if (p := folder / name).is_file()]),
         quantisation=json.loads(json.dumps(quantisation, default=str)),
         layer=resolve_layer(config.layer, llm_config.num_hidden_layers),
         line_rule=config.line_rule,
@@ -244,11 +245,16 @@ def _weight_files(folder: Path) -> list[Path]:
     return files
 
 
+def _files_sha256(files: list[Path]) -> str:
+    """One hash over files' names and contents."""
+    return _hash_files(tuple((f, f.stat().st_size, f.stat().st_mtime_ns) for f in files))
+
+
 @functools.lru_cache(maxsize=16)
-def _files_sha256(files: tuple[Path, ...]) -> str:
-    """One hash over files' names and contents. Cached: models do not change under a run."""
+def _hash_files(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Cached by size and time of the files, since models are large and rarely change under a run."""
     total = hashlib.sha256()
-    for file in files:
+    for file, _, _ in files:
         with file.open("rb") as stream:
             total.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()

@@ -57,17 +57,6 @@ class LineTokeniser:
             source = (prefix + text).encode()
         except UnicodeEncodeError as error:
             raise TokenAlignmentError("the source holds lone surrogates, which are not text") from error
-        # A program may well contain the text of a special token: it is text like any other here.
-        encoded = self._tokenizer(
-            text,
-            return_special_tokens_mask=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            split_special_tokens=True,
-            verbose=False,
-        )
-        ids: list[int] = encoded["input_ids"]
-        spans = token_spans(ids, encoded["special_tokens_mask"], self._bytes, source)
         code_start = len((prefix + prompt).encode())
         lines = [
             Line(
@@ -79,6 +68,17 @@ class LineTokeniser:
         if not lines:
             nothing = np.zeros(0, dtype=np.int64)
             return TokenisedProgram(program.id, [], LineTokens(*[nothing] * 5), 0)
+        # A program may well contain the text of a special token: it is text like any other here.
+        encoded = self._tokenizer(
+            text,
+            return_special_tokens_mask=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            split_special_tokens=True,
+            verbose=False,
+        )
+        ids: list[int] = encoded["input_ids"]
+        spans = token_spans(ids, encoded["special_tokens_mask"], self._bytes, source)
         tokens = line_tokens(lines, spans, self._rule)
         scored = np.maximum(tokens.last, tokens.own_last) < self._context_length
         kept = LineTokens(*(a[scored] for a in tokens))

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pttrust_lightning.cache.pairs import EQUAL_STATES, NO_STATE, group_states
+from pttrust_lightning.types import Exclusions, LinePair, LineStates, Mutant, Program, ProgramGroup
+
+
+def states(name, numbers, rows):
+    return LineStates(name, np.array(numbers), torch.tensor(rows, dtype=torch.float32), None, len(numbers))
+
+
+def group(*mutants):
+    """A group of the original ``o`` and mutants of the given pairs."""
+    made = [
+        Mutant(Program(f"o#{i}", "", "python"), (), tuple(LinePair(*p) for p in pairs))
+        for i, pairs in enumerate(mutants)
+    ]
+    return ProgramGroup(Program("o", "", "python"), tuple(made))
+
+
+def test_pairs_point_at_the_rows_of_their_lines():
+    exclusions = Exclusions()
+    found = group_states(
+        group([(2, 5), (7, 9)], [(0, 1)]),
+        [states("o", [0, 2, 7], [[0], [1], [2]]), states("o#0", [5, 9], [[3], [4]]), states("o#1", [0, 1], [[5], [6]])],
+        exclusions,
+    )
+    assert found.pairs.tolist() == [[1, 3], [2, 4], [0, 6]]
+    assert found.group_id == "o"
+    assert not exclusions.counts
+
+
+def test_a_line_without_a_state_takes_its_pairs_along():
+    exclusions = Exclusions()
+    found = group_states(
+        group([(0, 0), (1, 1), (3, 0)], [(0, 0)]),
+        [states("o", [0, 1], [[0], [1]]), states("o#0", [0], [[2]])],
+        exclusions,
+    )
+    assert found.pairs.tolist() == [[0, 2]]
+    assert exclusions.counts == {NO_STATE: 3}
+    assert exclusions.examples[NO_STATE] == ["o#0", "o#1"]
+
+
+def test_an_original_without_states_leaves_no_pair():
+    exclusions = Exclusions()
+    found = group_states(group([(0, 0)]), [states("o#0", [0], [[2]])], exclusions)
+    assert found.pairs.shape == (0, 2)
+    assert exclusions.counts == {NO_STATE: 1}
+    assert group_states(group(), [], exclusions).programs == []
+
+
+def test_equal_states_are_dropped_by_the_absolute_difference():
+    exclusions = Exclusions()
+    found = group_states(
+        group([(0, 0), (1, 1), (2, 2)]),
+        [states("o", [0, 1, 2], [[1, 2], [1, 2], [1, 2]]), states("o#0", [0, 1, 2], [[1, 2], [2, 1], [1, 2.5]])],
+        exclusions,
+    )
+    assert found.pairs.tolist() == [[1, 4], [2, 5]]  # [1, 2] - [2, 1] sums to 0, yet they differ
+    assert exclusions.counts == {EQUAL_STATES: 1}
+    assert exclusions.examples[EQUAL_STATES] == ["o"]

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test may reach the network
+
+import pytest
+from tiny_llms import FAMILIES, TOKENIZERS, save_llm
+
+logging.getLogger("transformers").setLevel(logging.WARNING)
+
+
+class LlmFolders(dict):
+    """The folder of each family's tiny LLM; made when first asked for."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self._root = root
+
+    def __missing__(self, family: str) -> Path:
+        self[family] = save_llm(self._root / family, family)
+        return self[family]
+
+
+@pytest.fixture(scope="session")
+def llm_folders(tmp_path_factory) -> LlmFolders:
+    return LlmFolders(tmp_path_factory.mktemp("llms"))
+
+
+@pytest.fixture(scope="session", params=list(FAMILIES))
+def family(request) -> str:
+    """Each architecture in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def llm(llm_folders, family) -> Path:
+    """The folder of each family's tiny LLM in turn."""
+    return llm_folders[family]
+
+
+@pytest.fixture(scope="session")
+def gpt2(llm_folders) -> Path:
+    """One tiny LLM, where the family does not matter."""
+    return llm_folders["gpt2"]
+
+
+@pytest.fixture(scope="session")
+def tokenizers() -> dict:
+    """Every kind of tokenizer, by name."""
+    return {name: make() for name, make in TOKENIZERS.items()}

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from tiny_llms import WIDTH
+
+from pttrust_lightning.cache.manifest import read_manifest
+from pttrust_lightning.cache.reader import StateCache
+from pttrust_lightning.datamodules import LabelledLines
+from pttrust_lightning.datamodules.labelled import NO_STATES, NOT_RANKABLE, UNSCORED_WRONG_LINES, pad_snippets
+from pttrust_lightning.errors import CacheMismatchError, ConfigError
+from pttrust_lightning.source.labelled import JsonlLabelled, write_jsonl
+from pttrust_lightning.states.config import LineStateConfig
+from pttrust_lightning.states.extractor import LineStateExtractor
+from pttrust_lightning.types import Exclusions, LabelledSnippet, LineStates, SnippetStates
+
+
+def snippet(i, wrong=(1,), code=None, prompt="", problem=None):
+    code = f"def f{i}(x):\n    y = x + {i}\n\n    return y\n" if code is None else code
+    return LabelledSnippet(
+        f"s{i}", problem or f"problem{i // 2}", "python", "generation", prompt, code, tuple(wrong), not wrong, "human"
+    )
+
+
+SNIPPETS = [
+    *(snippet(i, wrong=[(1,), (3,), (0, 3), ()][i % 4], prompt="Add." if i % 3 else "") for i in range(24)),
+    snippet(24, code="x = 1\n", wrong=(0,)),  # one line: nothing to rank
+    snippet(25, code="a = 1\r\nb = 2\r\n\x0cc = '\u2028'", wrong=(2,)),
+]
+
+
+@pytest.fixture
+def make(gpt2, tmp_path):
+    def make(snippets=None, uncertainty=False, llm=None, context_length=None, **settings):
+        write_jsonl(str(tmp_path / "labelled.jsonl"), SNIPPETS if snippets is None else snippets)
+        states = LineStateConfig(llm=str(llm or gpt2), context_length=context_length)
+        source = JsonlLabelled(str(tmp_path / "labelled.jsonl"))
+        return LabelledLines(source, str(tmp_path / "cache"), states, uncertainty=uncertainty, **settings)
+
+    return make
+
+
+@pytest.fixture
+def ready(make):
+    def ready(*args, **settings):
+        data = make(*args, **settings)
+        data.prepare_data()
+        data.setup("fit")
+        return data
+
+    return ready
+
+
+def test_every_snippet_meets_its_own_states_and_labels(ready, gpt2):
+    data = ready()
+    joined = {s.snippet.id: s for part in data.split.values() for s in part}
+    assert {s.snippet for s in joined.values()} == set(SNIPPETS)
+    extractor = LineStateExtractor(LineStateConfig(llm=str(gpt2)))
+    for expected in extractor.extract([s.program() for s in SNIPPETS], Exclusions()):
+        found = joined[expected.program_id]
+        torch.testing.assert_close(found.lines.states, expected.states, rtol=1e-5, atol=1e-5)
+        assert found.lines.line_numbers.tolist() == expected.line_numbers.tolist()
+        assert found.lines.line_numbers[found.labels == 1].tolist() == list(found.snippet.wrong_lines)
+        assert set(found.labels) <= {0.0, 1.0}
+        assert found.lines.uncertainty is None
+    assert joined["s25"].lines.line_numbers.tolist() == [0, 1, 2]
+
+
+def test_problems_never_straddle_the_split(ready):
+    data = ready(val_fraction=0.2, test_fraction=0.3)
+    problems = {name: {s.snippet.problem_id for s in part} for name, part in data.split.items()}
+    assert all(problems.values())
+    assert sum(map(len, problems.values())) == len(set.union(*problems.values())) == 13
+
+
+def test_each_snippet_is_tested_in_one_fold(ready):
+    tested = []
+    for fold in range(4):
+        data = ready(folds=4, fold=fold)
+        tested += [s.snippet.id for s in data.split["test"]]
+        assert {p for part in data.split.values() for p in (s.snippet.id for s in part)} == {s.id for s in SNIPPETS}
+    assert sorted(tested) == sorted(s.id for s in SNIPPETS)
+
+
+def test_only_what_can_be_ranked_is_trained_and_tested_on(ready):
+    data = ready()
+    assert data.exclusions.counts == {NOT_RANKABLE: 7}  # six correct snippets and the one of one line
+    loaders = {"train": data.train_dataloader(), "val": data.val_dataloader(), "test": data.test_dataloader()}
+    for name, loader in loaders.items():
+        ids = [i for batch in loader for i in batch.snippet_ids]
+        assert sorted(ids) == sorted(s.snippet.id for s in data.split[name] if s.rankable)
+        assert all(s.correct is False for s in SNIPPETS if s.id in ids)
+    everything = [i for batch in data.predict_dataloader() for i in batch.snippet_ids]
+    assert everything == [s.snippet.id for s in data.split["test"]]
+    assert len(everything) > sum(s.rankable for s in data.split["test"])
+
+
+def test_training_is_shuffled_by_the_seed(ready):
+    data = ready(batch_size=3)
+
+    def epoch(seed):
+        torch.manual_seed(seed)
+        return [i for batch in data.train_dataloader() for i in batch.snippet_ids]
+
+    assert epoch(0) == epoch(0) != epoch(1)
+    assert sorted(epoch(0)) == sorted(epoch(1))
+    in_order = [i for batch in data.test_dataloader() for i in batch.snippet_ids]
+    assert in_order == [s.snippet.id for s in data.split["test"] if s.rankable]
+    assert next(len(b.snippet_ids) for b in data.train_dataloader()) == 3
+
+
+def test_the_second_time_nothing_is_read_whatever_the_labels(make, llm_loads):
+    make().prepare_data()
+    assert [len(loads.read) for loads in llm_loads] == [len(SNIPPETS)]
+    relabelled = [
+        dataclasses.replace(s, wrong_lines=(0,), correct=False, label_source="diff", problem_id="p", task="repair")
+        for s in SNIPPETS
+    ]
+    make(relabelled, val_fraction=0.3, folds=2, batch_size=5).prepare_data()
+    assert len(llm_loads) == 1
+
+
+def test_new_labels_reach_the_old_states(ready, llm_loads):
+    before = ready()
+    moved = [dataclasses.replace(s, wrong_lines=(0,), correct=False) for s in SNIPPETS]
+    after = ready(moved)
+    assert len(llm_loads) == 1
+    assert all(s.labels[0] == 1 and s.labels.sum() == 1 for part in after.split.values() for s in part)
+    assert before.exclusions.counts[NOT_RANKABLE] == 7
+    assert after.exclusions.counts[NOT_RANKABLE] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"uncertainty": True}, "uncertainty"),
+        ({"context_length": 100}, "context_length"),
+        ({"snippets": SNIPPETS[1:]}, "corpus_sha256"),
+        ({"snippets": [dataclasses.replace(SNIPPETS[0], prompt="Another."), *SNIPPETS[1:]]}, "corpus_sha256"),
+    ],
+)
+def test_a_cache_of_something_else_is_refused_by_field(make, llm_loads, change, field):
+    make().prepare_data()
+    with pytest.raises(CacheMismatchError) as caught:
+        make(**change).prepare_data()
+    assert caught.value.field == field
+    assert len(llm_loads) == 1
+
+
+def test_a_cache_of_another_llm_is_refused_by_field(make, llm_folders):
+    make().prepare_data()
+    other = make(llm=llm_folders["starcoder2"])
+    for use in (other.prepare_data, lambda: other.setup("fit")):
+        with pytest.raises(CacheMismatchError) as caught:
+            use()
+        assert caught.value.field == "llm"
+
+
+def test_token_probabilities_are_kept_where_asked_for(ready, gpt2):
+    data = ready(uncertainty=True)
+    found = {s.snippet.id: s.lines for part in data.split.values() for s in part}
+    extractor = LineStateExtractor(LineStateConfig(llm=str(gpt2)), with_uncertainty=True)
+    for expected in extractor.extract([s.program() for s in SNIPPETS], Exclusions()):
+        np.testing.assert_allclose(found[expected.program_id].uncertainty, expected.uncertainty, rtol=1e-4, atol=1e-5)
+
+
+def test_wrong_lines_beyond_the_context_are_counted(ready):
+    long = snippet(50, code="x = 1\n" * 40, wrong=(0, 30, 39))
+    hopeless = snippet(51, code="x = 1\n", wrong=(0,), prompt="word " * 60)
+    data = ready([*SNIPPETS, long, hopeless], context_length=80)
+    assert data.exclusions.counts == {UNSCORED_WRONG_LINES: 2, NO_STATES: 1, NOT_RANKABLE: 7}
+    assert data.exclusions.examples[UNSCORED_WRONG_LINES] == ["s50"]
+    assert data.exclusions.examples[NO_STATES] == ["s51"]
+    cut = next(s for part in data.split.values() for s in part if s.snippet.id == "s50")
+    assert cut.labels.sum() == 1 and cut.rankable
+    assert len(cut.labels) < cut.lines.n_lines == 40
+    assert sum(len(part) for part in data.split.values()) == len(SNIPPETS) + 1
+
+
+@pytest.mark.parametrize(("fractions", "name"), [((0.0, 0.25), "val"), ((0.2, 0.0), "test")])
+def test_an_empty_split_is_refused(make, fractions, name):
+    data = make(val_fraction=fractions[0], test_fraction=fractions[1])
+    data.prepare_data()
+    with pytest.raises(ConfigError, match=f"The {name} split has no snippet with a wrong line"):
+        data.setup("fit")
+
+
+def test_a_split_of_correct_snippets_is_refused(make):
+    data = make([snippet(i, wrong=(1,) if i == 0 else ()) for i in range(12)])
+    data.prepare_data()
+    with pytest.raises(ConfigError, match="split has no snippet with a wrong line"):
+        data.setup("fit")
+
+
+def test_the_file_is_read_once(make, tmp_path):
+    data = make()
+    data.prepare_data()
+    (tmp_path / "labelled.jsonl").unlink()
+    data.setup("fit")
+    assert sum(len(part) for part in data.split.values()) == len(SNIPPETS)
+
+
+def test_the_cache_knows_the_snippets_but_not_their_labels(ready):
+    data = ready()
+    cache = StateCache(data.cache_dir)
+    assert cache.group_ids == [s.id for s in SNIPPETS]
+    assert cache.n_pairs == 0
+    assert not any(
+        "wrong" in name or "label" in name for name in json.loads(json.dumps(read_manifest(data.cache_dir).key))
+    )
+
+
+def states_of(i, n, wrong=(0,)):
+    item = snippet(i, code="x\n" * (n + 5), wrong=wrong)
+    rows = torch.full((n, WIDTH), float(i + 1))
+    lines = LineStates(item.id, np.arange(n) + 2, rows, None, n)
+    labels = np.zeros(n)
+    labels[list(wrong)] = 1
+    return SnippetStates(item, lines, labels)
+
+
+def test_batches_are_padded_to_the_longest():
+    batch = pad_snippets([states_of(0, 2, (1,)), states_of(1, 4, (0, 3)), states_of(2, 1)])
+    assert batch.states.shape == (3, 4, WIDTH)
+    assert batch.mask.tolist() == [[True, True, False, False], [True] * 4, [True, False, False, False]]
+    assert batch.labels.tolist() == [[0, 1, 0, 0], [1, 0, 0, 1], [1, 0, 0, 0]]
+    assert batch.line_numbers.tolist() == [[2, 3, -1, -1], [2, 3, 4, 5], [2, -1, -1, -1]]
+    assert batch.states.sum(-1).div(WIDTH).tolist() == [[1, 1, 0, 0], [2, 2, 2, 2], [3, 0, 0, 0]]
+    assert batch.snippet_ids == ["s0", "s1", "s2"]
+    assert (batch.states.dtype, batch.labels.dtype, batch.mask.dtype) == (torch.float32, torch.float32, torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("n", "wrong", "rankable"), [(2, (0,), True), (2, (), False), (1, (0,), False), (0, (), False)]
+)
+def test_ranking_needs_two_lines_and_a_wrong_one(n, wrong, rankable):
+    assert states_of(0, n, wrong).rankable is rankable

@@ -1,0 +1,295 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback, seed_everything
+
+from pttrust_lightning.errors import ConfigError, ModelFolderError, NonFiniteError
+from pttrust_lightning.losses import RANKING_LOSSES
+from pttrust_lightning.models.risk_model import RiskModel
+from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder, SparseAutoencoderConfig
+from pttrust_lightning.modules import RiskFineTuning
+from pttrust_lightning.types import ScoredSnippet
+
+D = 12
+PROVENANCE = {"llm": "synthetic", "layer": 1, "line_rule": "newline"}
+LOSSES = sorted(RANKING_LOSSES)
+CALIBRATIONS = ["isotonic", "temperature"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A stage-1 export that keeps all of a state: latents +e_i and -e_i."""
+    model = SparseAutoencoder(SparseAutoencoderConfig(D, n_latents=2 * D, k=D, normalise=False))
+    with torch.no_grad():
+        model.w_enc.copy_(torch.cat([torch.eye(D), -torch.eye(D)]))
+    folder = tmp_path_factory.mktemp("stage1") / "export"
+    model.save(folder, torch.randn(4, D), PROVENANCE)
+    return str(folder)
+
+
+def module(encoder, seed=0, **settings):
+    seed_everything(seed)
+    return RiskFineTuning(encoder, **{"d_in": D, "lr": 5e-3, **settings})
+
+
+def fitted(trainer, encoder, data, epochs=2, **settings):
+    model, run = module(encoder, **settings), trainer(max_epochs=epochs)
+    run.fit(model, datamodule=data)
+    return model, run
+
+
+def chance_mrr(batches):
+    """Expected reciprocal rank of the one wrong line of each snippet under a random order."""
+    lengths = [int(n) for b in batches for n in b.mask.sum(1)]
+    return np.mean([sum(1 / r for r in range(1, n + 1)) / n for n in lengths])
+
+
+def mrr_by_definition(model, batches):
+    values = []
+    for batch in batches:
+        scores = model(batch.states).detach()
+        for s, y, m in zip(scores, batch.labels, batch.mask, strict=True):
+            order = s[m].argsort(descending=True)
+            values.append(1 / (1 + y[m][order].nonzero()[0].item()))
+    return np.mean(values)
+
+
+def as_dict(scored):
+    return {s.snippet_id: [part.tolist() for part in s[1:]] for s in scored}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_learns_the_planted_signal(loss, trainer, encoder, labelled):
+    model, run = fitted(trainer, encoder, labelled, epochs=8, loss=loss)
+    mrr = run.callback_metrics["val/mrr"].item()
+    assert chance_mrr(labelled.val) == pytest.approx(0.4, abs=0.05)
+    assert mrr > 0.8
+    assert mrr == pytest.approx(mrr_by_definition(model, labelled.val), abs=1e-5)
+
+
+def test_without_a_signal_there_is_nothing_to_learn(trainer, encoder, labelled, make_snippet_batch):
+    labelled.train = [make_snippet_batch(i, signal=0.0) for i in range(16)]
+    labelled.val = [make_snippet_batch(i, signal=0.0) for i in range(100, 110)]
+    _, run = fitted(trainer, encoder, labelled, epochs=8)
+    assert run.callback_metrics["val/mrr"].item() == pytest.approx(chance_mrr(labelled.val), abs=0.15)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_logged_losses_are_those_of_the_batches(loss, trainer, encoder, labelled):
+    model, run = fitted(trainer, encoder, labelled, loss=loss)
+    with torch.no_grad():
+        values = [RANKING_LOSSES[loss](model(b.states), b.labels, b.mask).item() for b in labelled.val]
+    assert run.callback_metrics["val/loss"].item() == pytest.approx(np.mean(values), rel=1e-5)
+    assert {"train/loss", "val/loss", "val/mrr", "val/hit@1", "val/ndcg", "val/auroc", "val/ifa"} <= set(
+        run.callback_metrics
+    )
+
+
+def test_padding_changes_nothing(encoder, make_snippet_batch):
+    model, batch = module(encoder), make_snippet_batch(1)
+    filled = batch._replace(states=torch.where(batch.mask[..., None], batch.states, 1e3))
+    assert not batch.mask[0].all()
+    model.log = lambda *args, **kwargs: None
+    assert model.training_step(filled, 0).item() == pytest.approx(model.training_step(batch, 0).item(), rel=1e-6)
+    assert model.examples.states().tolist() == batch.states[batch.mask][:8].tolist()
+
+
+def test_only_the_ranker_is_trained(trainer, encoder, labelled):
+    model = module(encoder)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert {id(p) for g in model.configure_optimizers().param_groups for p in g["params"]} == {
+        id(p) for p in model.risk_model.ranker.parameters()
+    }
+    trainer().fit(model, datamodule=labelled)
+    for name, value in model.state_dict().items():
+        if ".encoder." in name:
+            assert torch.equal(value, before[name]), name
+        elif ".ranker." in name:
+            assert not torch.equal(value, before[name]), name
+
+
+class Probabilities(Callback):
+    """What each epoch's checkpoint should give."""
+
+    def __init__(self, states, path):
+        self.states, self.path, self.seen = states, path, []
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.save_checkpoint(self.path / f"{trainer.current_epoch}.ckpt")
+        with torch.no_grad():
+            self.seen.append(pl_module.risk_model(self.states).probabilities)
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+def test_each_checkpoint_holds_the_calibration_of_its_moment(
+    calibration, tmp_path, trainer, encoder, labelled, make_snippet_batch
+):
+    states = make_snippet_batch(7).states
+    labelled.train = [make_snippet_batch(i, signal=0.7) for i in range(16)]
+    labelled.val = [make_snippet_batch(i, signal=0.7) for i in range(100, 106)]
+    seen = Probabilities(states, tmp_path)
+    trainer([seen], max_epochs=3).fit(module(encoder, calibration=calibration), datamodule=labelled)
+    for epoch, expected in enumerate(seen.seen):
+        path = tmp_path / f"{epoch}.ckpt"
+        fresh = module(encoder, seed=5, calibration=calibration)
+        fresh.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
+        loaded = RiskFineTuning.load_from_checkpoint(path, weights_only=True)
+        for model in (fresh, loaded):
+            assert torch.equal(model.risk_model(states).probabilities, expected)
+    assert not torch.equal(seen.seen[0], seen.seen[2])
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+def test_the_calibration_is_fitted_to_the_validation_lines(calibration, trainer, encoder, labelled):
+    model, _ = fitted(trainer, encoder, labelled, calibration=calibration)
+    assert model.risk_model.calibration.name == calibration
+    scores, labels = [], []
+    for batch in labelled.val:
+        scores += model(batch.states)[batch.mask].tolist()
+        labels += batch.labels[batch.mask].tolist()
+    expected = type(model.risk_model.calibration)().fit(scores, labels)
+    probe = torch.linspace(min(scores), max(scores), 50)
+    torch.testing.assert_close(model.risk_model.calibration(probe), expected(probe), rtol=0, atol=1e-4)
+    # on the lines that it was fitted to, it is right on average
+    assert model.risk_model.calibration(torch.tensor(scores)).mean().item() == pytest.approx(np.mean(labels), abs=0.02)
+
+
+def test_checkpoints_are_plain(tmp_path, trainer, encoder, labelled):
+    _, run = fitted(trainer, encoder, labelled, loss="list_net", hidden=8)
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    settings = torch.load(tmp_path / "last.ckpt", weights_only=True)["hyper_parameters"]
+    plain = {"encoder": encoder, "loss": "list_net", "hidden": 8, "calibration": "temperature"}
+    assert {k: settings[k] for k in plain} == plain
+
+
+def test_states_of_another_width_are_refused(encoder):
+    with pytest.raises(ConfigError, match=r"width 12.*width 13"):
+        module(encoder, d_in=13)
+    assert module(encoder, d_in=None).risk_model.encoder.config.d_in == 12
+
+
+@pytest.mark.parametrize("field, value", [("llm", "another"), ("layer", 2), ("line_rule", "mean"), ("layer", None)])
+def test_states_of_another_provenance_are_refused(field, value, trainer, encoder, labelled):
+    given = PROVENANCE | {field: value}
+    labelled.state_provenance = {k: v for k, v in given.items() if v is not None}
+    with pytest.raises(ConfigError, match=f"{field} = {PROVENANCE[field]!r}, but the data has {value!r}"):
+        trainer().fit(module(encoder), datamodule=labelled)
+    with pytest.raises(ConfigError, match=field):
+        trainer().test(module(encoder), datamodule=labelled, verbose=False)
+
+
+def test_states_without_provenance_are_taken_at_their_word(trainer, encoder, labelled):
+    model = module(encoder)
+    trainer().fit(model, labelled.train_dataloader(), labelled.val_dataloader())
+    assert model.risk_model.calibration.fitted
+
+
+def test_a_checkpoint_in_the_encoders_place_is_refused(tmp_path):
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(ModelFolderError, match="Lightning checkpoint"):
+        module(str(path))
+
+
+def test_test_scores_are_those_of_predict(trainer, encoder, labelled):
+    model, run = fitted(trainer, encoder, labelled)
+    predicted = [s for batch in run.predict(model, datamodule=labelled) for s in batch]
+    with torch.no_grad():
+        tested = [s for i, b in enumerate(labelled.val) for s in model.test_step(b, i)["scored"]]
+    assert as_dict(tested) == as_dict(predicted)
+    assert len(predicted) == 24
+    assert all(isinstance(s, ScoredSnippet) for s in predicted)
+
+
+def test_scored_snippets_hold_the_lines_without_padding(trainer, encoder, labelled):
+    model, _ = fitted(trainer, encoder, labelled)
+    batch = labelled.val[0]
+    with torch.no_grad():
+        risk = model.risk_model(batch.states)
+        predicted = model.predict_step(batch, 0)
+    for row, scored in enumerate(predicted):
+        n = int(batch.mask[row].sum())
+        assert scored.snippet_id == batch.snippet_ids[row]
+        assert scored.line_numbers.tolist() == [2 * i + 1 for i in range(n)]
+        assert scored.scores.tolist() == risk.scores[row, :n].tolist()
+        assert scored.probabilities.tolist() == risk.probabilities[row, :n].tolist()
+        assert scored.labels.tolist() == batch.labels[row, :n].tolist()
+        assert scored.scores.dtype == np.float64
+        assert scored.line_numbers.dtype == np.int64
+    assert len({int(n) for n in batch.mask.sum(1)}) > 1
+
+
+def test_test_logs_what_validation_does(trainer, encoder, labelled):
+    model, run = fitted(trainer, encoder, labelled)
+    val = {n.removeprefix("val/"): v.item() for n, v in run.callback_metrics.items() if n.startswith("val/")}
+    test = run.test(model, datamodule=labelled, verbose=False)[0]
+    val.pop("loss")
+    assert {n.removeprefix("test/"): v for n, v in test.items()} == pytest.approx(val, rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_weights(trainer, encoder, labelled):
+    weights = [
+        fitted(trainer, encoder, labelled, seed=seed)[0].risk_model.ranker.head.weight.detach() for seed in (3, 3, 4)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+def test_the_export_is_the_risk_model(calibration, tmp_path, trainer, encoder, labelled):
+    model, _ = fitted(trainer, encoder, labelled, calibration=calibration)
+    model.export(tmp_path / "risk", PROVENANCE)
+    exported, provenance = RiskModel.load(tmp_path / "risk")
+    assert provenance == PROVENANCE
+    states = labelled.val[0].states
+    assert torch.equal(torch.stack(list(exported(states))), torch.stack(list(model.risk_model(states))))
+    assert json.loads((tmp_path / "risk" / "config.json").read_text(encoding="utf-8"))["calibration"] == calibration
+
+
+def test_states_that_are_not_finite_stop_the_validation(trainer, encoder, labelled):
+    labelled.val[0].states[0, 0, 0] = math.nan
+    with pytest.raises(NonFiniteError, match="NaN or infinite"):
+        trainer().fit(module(encoder), datamodule=labelled)
+
+
+def test_states_that_are_not_finite_stop_the_training(trainer, encoder, labelled):
+    labelled.train[3].states[0, 0, 0] = math.nan
+    with pytest.raises(NonFiniteError, match="NaN or infinite"):
+        trainer(max_epochs=1).fit(module(encoder), datamodule=labelled)
+
+
+def test_validation_lines_of_one_kind_cannot_calibrate(trainer, encoder, labelled):
+    for batch in labelled.val:
+        batch.labels[batch.mask] = 1.0
+    with pytest.raises(ConfigError, match=r"only wrong lines.*Hold out more"):
+        fitted(trainer, encoder, labelled)
+
+
+def test_a_model_that_was_never_validated_is_not_exported(encoder, tmp_path):
+    model = module(encoder)
+    model.examples.keep(torch.randn(3, model.risk_model.encoder.config.d_in))
+    with pytest.raises(ConfigError, match="never calibrated"):
+        model.export(tmp_path / "risk", {})
+
+
+def test_a_model_loaded_from_its_checkpoint_can_be_exported(trainer, encoder, labelled, tmp_path):
+    model, run = fitted(trainer, encoder, labelled)
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    again = RiskFineTuning.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True)
+    again.export(tmp_path / "risk", {"llm": "synthetic"})
+    loaded, _ = RiskModel.load(tmp_path / "risk")
+    states = labelled.val[0].states
+    with torch.no_grad():
+        assert torch.equal(loaded(states).probabilities, model.risk_model(states).probabilities)
+
+
+def test_defaults_are_the_papers(encoder):
+    settings = RiskFineTuning(encoder).hparams
+    paper = {"hidden": 32, "n_layers": 4, "loss": "neural_ndcg", "lr": 1e-4, "weight_decay": 1e-5}
+    assert {name: settings[name] for name in paper} == paper
+    optimiser = module(encoder, lr=3e-3, weight_decay=0.02).configure_optimizers()
+    assert type(optimiser) is torch.optim.Adam
+    assert (optimiser.defaults["lr"], optimiser.defaults["weight_decay"]) == (3e-3, 0.02)

@@ -1,0 +1,153 @@
+import io
+import json
+import math
+
+import pytest
+from rich.console import Console
+
+from pttrust_lightning.baselines import BASELINES
+from pttrust_lightning.metrics.evaluation import LOWER_IS_BETTER, METRICS, Estimate
+from pttrust_lightning.report.results import COMPARED, SHOWN, Results, markdown, print_results, write_results
+
+NAN = Estimate(math.nan, math.nan, math.nan)
+
+
+def estimates(value, **changes):
+    """Every metric with one value, but for the changes (``auroc=...``)."""
+    return {m: Estimate(value, value - 0.1, value + 0.1) for m in METRICS} | changes
+
+
+def results(methods=None, differences=None):
+    return Results(
+        experiment="tiny",
+        seed=3,
+        data={"test": {"snippets": 11, "lines": 120, "wrong_lines": 13}, "labelled": {"left_out": {"empty": 2}}},
+        methods=methods or {"pttrust": estimates(0.6), "surface": estimates(0.4, auroc=NAN), "random": estimates(0.2)},
+        differences=differences or {"surface": estimates(0.2), "random": estimates(0.05)},
+    )
+
+
+def strict(text):
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def table(text, first):
+    """The cells of the Markdown table whose head starts with ``first``."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first}"))
+    rows = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_results(tmp_path / name, results())
+    write_results(tmp_path / "b", results())  # again, over the first
+    names = sorted(p.name for p in (tmp_path / "a").iterdir())
+    assert names == ["results.json", "results.md"]
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert (tmp_path / "a" / "results.md").read_text(encoding="utf-8") == markdown(results())
+
+
+def test_json_is_strict_and_holds_every_metric(tmp_path):
+    write_results(tmp_path, results())
+    record = strict((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert (record["experiment"], record["seed"], record["data"]) == ("tiny", 3, results().data)
+    assert list(record["methods"]) == ["pttrust", "surface", "random"]
+    assert set(record["methods"]["random"]) == set(METRICS)
+    assert record["methods"]["random"]["mrr"] == {"value": 0.2, "low": 0.1, "high": 0.30000000000000004}
+    assert record["methods"]["surface"]["auroc"] == {"value": None, "low": None, "high": None}
+    assert record["pttrust_minus"]["surface"]["mrr"]["value"] == 0.2
+
+
+def test_markdown_columns_are_the_shown_metrics():
+    rows = table(markdown(results()), "method")
+    assert [h.split()[0] for h in rows[0]] == ["method", *SHOWN]
+    for heading in rows[0][1:]:
+        assert ("↓" in heading) == (heading.split()[0] in LOWER_IS_BETTER)
+    assert {len(row) for row in rows} == {1 + len(SHOWN)}
+    assert [row[0] for row in rows[2:]] == ["pttrust", "surface", "random"]
+    assert set(rows[1]) == {"---"}
+    auroc = 1 + SHOWN.index("auroc")
+    assert [row[auroc].replace("0.", ".") for row in rows[2:]] == [
+        ".600 (.500 to .700)",
+        "n/a (n/a to n/a)",
+        ".200 (.100 to .300)",
+    ]
+
+
+def test_markdown_says_what_it_was_found_on():
+    text = markdown(results())
+    for part in ("`tiny`", "seed 3", "11 test snippets", "120 lines", "13 of them wrong"):
+        assert part in text
+    assert text.endswith("\n")
+
+
+def test_markdown_marks_differences_whose_interval_leaves_out_zero():
+    rows = table(
+        markdown(
+            results(
+                differences={
+                    "surface": estimates(0.2),
+                    "random": estimates(-0.2),
+                    "probe": estimates(0.05, mrr=NAN),
+                }
+            )
+        ),
+        "pttrust minus",
+    )
+    assert rows[0] == ["pttrust minus", *COMPARED]
+    assert [row[1].replace("0.", ".") for row in rows[2:]] == [
+        "+.200* (+.100 to +.300)",
+        "-.200* (-.300 to -.100)",
+        "+.050 (-.050 to +.150)",
+    ]
+    assert rows[4][1 + COMPARED.index("mrr")] == "n/a (n/a to n/a)"
+
+
+def printed(found, width=200):
+    """What the terminal gets, and the parts of it in bold."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=True, color_system="standard", legacy_windows=False)
+    print_results(found, console)
+    text = stream.getvalue()
+    bold = [part.split("\x1b[0m")[0].strip() for part in text.split("\x1b[1m")[1:]]
+    return text, [float(part) for part in bold if part.lstrip("-+").replace(".", "").isdigit()]
+
+
+def test_the_best_of_each_metric_is_bold():
+    _, bold = printed(results())
+    # where less is better the lowest
+    assert bold == [0.2 if m in LOWER_IS_BETTER else 0.6 for m in SHOWN]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_undefined_value_is_never_the_best(order):
+    methods = {"pttrust": estimates(0.7, auroc=NAN, ece=NAN), "surface": estimates(0.4), "random": estimates(0.3)}
+    text, bold = printed(results(dict(list(methods.items())[::order])))
+    expected = {m: 0.3 if m in LOWER_IS_BETTER else 0.7 for m in SHOWN} | {"auroc": 0.4, "ece": 0.3}
+    assert sorted(bold) == sorted(expected.values())
+    assert "n/a" in text
+
+
+def test_the_terminal_shows_every_method_and_metric():
+    text, _ = printed(results())
+    for name in (*results().methods, *SHOWN, "tiny", "11 snippets", "120 lines", "13 wrong"):
+        assert name in text
+
+
+def test_the_terminal_tables_fit_into_80_columns():
+    methods = {name: estimates(0.5) for name in ("pttrust", *BASELINES, "sae_no_contrast")}
+    text, _ = printed(results(methods, {name: estimates(0.1) for name in list(methods)[1:]}), width=80)
+    assert "…" not in text
+    for name in methods:
+        for part in name.split("_"):
+            assert part in text

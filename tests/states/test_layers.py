@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from pttrust_lightning.errors import ConfigError, LanguageModelError
+from pttrust_lightning.states.config import LineStateConfig
+from pttrust_lightning.states.layers import decoder_blocks, default_layer, resolve_layer
+
+
+@pytest.mark.parametrize(("n_layers", "layer"), [(40, 9), (8, 1), (4, 0), (2, 0), (1, 0), (32, 7), (11, 1)])
+def test_default_layer_is_the_last_of_the_first_quarter(n_layers, layer):
+    assert default_layer(n_layers) == layer
+    assert resolve_layer(None, n_layers) == layer
+
+
+@pytest.mark.parametrize("layer", [0, 3, 7])
+def test_a_layer_that_exists_is_taken(layer):
+    assert resolve_layer(layer, 8) == layer
+
+
+@pytest.mark.parametrize("layer", [8, -1])
+def test_an_unknown_layer_names_the_valid_ones_and_the_default(layer):
+    with pytest.raises(LanguageModelError, match=rf"layer {layer} .* blocks 0 to 7.* block 1"):
+        resolve_layer(layer, 8)
+
+
+def blocks(n):
+    return nn.ModuleList(nn.Linear(2, 2) for _ in range(n))
+
+
+def test_blocks_are_found_by_their_number():
+    model = nn.Module()
+    model.inner, model.heads = nn.Module(), blocks(2)
+    model.inner.h = blocks(3)
+    assert decoder_blocks(model, 3) is model.inner.h
+
+
+def test_lists_inside_blocks_do_not_count():
+    model = nn.Module()
+    model.layers = blocks(3)
+    model.layers[0].experts = blocks(3)
+    assert decoder_blocks(model, 3) is model.layers
+
+
+@pytest.mark.parametrize(("lists", "found"), [((), 0), ((3, 3), 2)])
+def test_no_list_of_blocks_or_two_are_refused(lists, found):
+    model = nn.Module()
+    for i, n in enumerate(lists):
+        setattr(model, f"list{i}", blocks(n))
+    with pytest.raises(LanguageModelError, match=f"Found {found} lists of 3 decoder blocks"):
+        decoder_blocks(model, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"line_rule": "first"}, "'first'.*newline, last_code, mean"),
+        ({"context_length": 0}, "context_length is 0"),
+        ({"batch_tokens": -1}, "batch_tokens is -1"),
+    ],
+)
+def test_settings_that_no_run_could_use_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        LineStateConfig(**settings)

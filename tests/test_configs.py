@@ -1,0 +1,168 @@
+"""Every file in configs/ runs, through main(), on a small share of its own data."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pttrust_lightning.main import main
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / "configs"
+FILES = {f.relative_to(CONFIGS).as_posix(): f for f in sorted(CONFIGS.rglob("*.yaml"))}
+HUMANEVALPACK = ROOT.parent / "shared" / "data" / "humanevalpack" / "python.jsonl"
+
+
+def in_folder(folder):
+    return [file for name, file in FILES.items() if name.startswith(f"{folder}/")]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Options that shrink each data config, by the class that it names."""
+    cache = tmp_path_factory.mktemp("caches")
+
+    def options(file, prefix="--data"):
+        data = yaml.safe_load(file.read_text())["data"]
+        shrunk = [f"{prefix}.init_args.cache_dir={cache / file.stem}"]
+        for source in ("corpus", "snippets"):
+            inner = data["init_args"].get(source, {})
+            if "limit" in inner.get("init_args", {}):
+                shrunk.append(f"{prefix}.init_args.{source}.init_args.limit=48")
+        return shrunk
+
+    return options
+
+
+@pytest.fixture(scope="module")
+def encoder(small, tmp_path_factory):
+    """A stage-1 model from the shipped configs."""
+    out = tmp_path_factory.mktemp("encoder")
+    assert main(["fit", *stage_1(small), "--trainer.max_epochs=1", *logged(out)]) == 0
+    return out / "run" / "version_0" / "export"
+
+
+def stage_1(small):
+    files = [CONFIGS / "data/stdlib_states.yaml", CONFIGS / "model/contrastive_pretraining.yaml"]
+    return [*(f"--config={f}" for f in [*files, CONFIGS / "trainer/pretrain.yaml"]), *small(files[0])]
+
+
+def stage_2(small, encoder):
+    files = [CONFIGS / "data/implanted_bugs.yaml", CONFIGS / "model/risk_finetuning.yaml"]
+    configs = [f"--config={f}" for f in [*files, CONFIGS / "trainer/finetune.yaml"]]
+    return [*configs, *small(files[0]), f"--model.init_args.encoder={encoder}"]
+
+
+def logged(out):
+    return [
+        "--trainer.logger=lightning.pytorch.loggers.CSVLogger",
+        f"--trainer.logger.save_dir={out}",
+        "--trainer.logger.name=run",
+    ]
+
+
+def test_every_folder_of_configs_is_tested_here():
+    known = {"data", "debug", "experiment", "logger", "model", "trainer"}
+    assert {name.split("/")[0] for name in FILES} == known
+    assert {f.stem for f in in_folder("model")} == {"contrastive_pretraining", "risk_finetuning"}
+    assert {f.stem for f in in_folder("trainer")} == {"pretrain", "finetune"}
+
+
+@pytest.mark.parametrize("file", in_folder("data"), ids=lambda f: f.stem)
+def test_data(file, small, monkeypatch):
+    if file.stem == "humanevalpack" and not HUMANEVALPACK.is_file():
+        pytest.skip("needs ../shared/data/humanevalpack/python.jsonl")
+    monkeypatch.chdir(ROOT)  # its path is relative to the project
+    assert main(["extract", f"--config={file}", *small(file)]) == 0
+
+
+def test_stage_1(encoder):
+    config = json.loads((encoder / "config.json").read_text())
+    assert config["model"] == {"d_in": 192, "n_latents": 128, "k": 32, "tied": True, "normalise": True}
+    assert config["provenance"]["layer"] == 1
+
+
+def test_stage_2(small, encoder, tmp_path):
+    assert main(["fit", *stage_2(small, encoder), "--trainer.max_epochs=1", *logged(tmp_path)]) == 0
+    assert (tmp_path / "run" / "version_0" / "export" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("file", in_folder("logger"), ids=lambda f: f.stem)
+def test_logger(file, small, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    out = f"--trainer.logger.init_args.save_dir={tmp_path}"
+    for _ in range(2):  # a second run from the same place finds a folder of its own
+        assert main(["fit", *stage_1(small), f"--config={file}", "--trainer.max_epochs=1", out]) == 0
+    saved = sorted(tmp_path.rglob("config.yaml"))
+    exported = sorted(tmp_path.rglob("export/config.json"))
+    runs = {p.parent for p in saved if "export" not in p.parts and p.parent.name != "files"}
+    assert len(runs) == 2, saved
+    assert {p.parent.parent for p in exported} == runs
+
+
+@pytest.mark.parametrize("file", in_folder("debug"), ids=lambda f: f.stem)
+def test_debug(file, small, encoder, tmp_path):
+    assert main(["fit", *stage_1(small), f"--config={file}", *logged(tmp_path)]) == 0
+    assert main(["fit", *stage_2(small, encoder), f"--config={file}", *logged(tmp_path)]) == 0
+
+
+def experiment_args(file, small, out):
+    parts = yaml.safe_load(file.read_text())
+    cut = {}
+    for stage in ("pretrain", "finetune"):
+        data = next((file.parent / c).resolve() for c in parts[stage] if "/data/" in c)
+        cut[stage] = [*small(data), "--trainer.max_epochs=2"]
+    return [
+        "experiment",
+        f"--config={file}",
+        f"--output_dir={out}",
+        "--bootstrap_samples=50",
+        *(f"--{stage}_args={json.dumps(options)}" for stage, options in cut.items()),
+    ]
+
+
+@pytest.mark.parametrize("file", in_folder("experiment"), ids=lambda f: f.stem)
+def test_experiment(file, small, tmp_path, monkeypatch, capsys):
+    if file.stem == "humanevalpack" and not HUMANEVALPACK.is_file():
+        pytest.skip("needs ../shared/data/humanevalpack/python.jsonl")
+    monkeypatch.chdir(ROOT)
+    folds = ["--folds=2"] if file.stem == "humanevalpack" else []
+    assert main([*experiment_args(file, small, tmp_path), *folds]) == 0
+    results = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    methods = {"pttrust", "random", "surface", "uncertainty", "probe", "sae_no_contrast"}
+    assert results["methods"].keys() == methods
+    for metrics in results["methods"].values():
+        for name in ("hit@1", "hit@3", "hit@5", "mrr", "auroc", "brier_skill"):
+            assert metrics[name].keys() == {"value", "low", "high"}
+            assert metrics[name]["low"] <= metrics[name]["value"] + 0.2
+            assert metrics[name]["low"] <= metrics[name]["high"]
+    assert results["methods"]["random"]["auroc"]["value"] == 0.5
+    assert results["data"]["unlabelled"]["pairs"] > 0
+    assert results["data"]["test"]["snippets"] > 0
+    tables = (tmp_path / "results.md").read_text()
+    assert all(f"| {method} |" in tables for method in methods)
+    assert "pttrust minus" in capsys.readouterr().out
+    scored = (tmp_path / "predictions" / "pttrust.jsonl").read_text().splitlines()
+    ids = [json.loads(line)["id"] for line in scored]
+    assert len(ids) == len(set(ids)) == results["data"]["test"]["snippets"]
+    if folds:
+        assert len(ids) > 100, "every problem is tested in one of the folds"
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_results(small, tmp_path):
+    """Twice from nothing, each in a process and with caches of its own: byte for byte the same."""
+    quickstart = CONFIGS / "experiment" / "quickstart.yaml"
+    written = []
+    for name in ("first", "second"):
+        arguments = experiment_args(quickstart, small, tmp_path / name)
+        arguments = [a.replace("caches", f"caches-{name}") if "cache_dir" in a else a for a in arguments]
+        code = "import sys; from pttrust_lightning.main import main; sys.exit(main())"
+        environment = {**os.environ, "PYTHONHASHSEED": str(len(written))}
+        subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=environment, capture_output=True)
+        written.append((tmp_path / name / "results.json").read_bytes())
+    assert written[0] == written[1]

@@ -1,0 +1,91 @@
+"""What the documentation says works: its commands are run, and its links and files exist."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "configs" / "README.md", ROOT / "data" / "README.md", *ROOT.glob("docs/*.md")]
+
+
+@pytest.fixture
+def workplace(tmp_path, llm_folders):
+    """A reader's folder: the configs, code, labels and an LLM of their own."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(llm_folders["qwen2"], tmp_path / "my_llm")
+    (tmp_path / "my_code").mkdir()
+    with (tmp_path / "my_labels.jsonl").open("w") as labels:
+        for i in range(20):
+            code = f"def f{i}(x):\n    y = x + {i}\n    if y > {i}:\n        return y\n    return x * {i}\n"
+            (tmp_path / "my_code" / f"m{i}.py").write_text(code)
+            record = {"id": f"s{i}", "problem_id": f"p{i}", "language": "python", "task": "generation", "prompt": ""}
+            record |= {"code": code, "wrong_lines": [1 + i % 4], "correct": False, "label_source": "human"}
+            labels.write(json.dumps(record) + "\n")
+    return tmp_path
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def test_usage_runs_from_top_to_bottom(workplace):
+    page = ROOT / "docs" / "usage.md"
+    for content in blocks(page, "yaml"):
+        (workplace / content.split("\n")[0].removeprefix("# ")).write_text(content)
+    assert {p.name for p in workplace.glob("*.yaml")} == {"my_states.yaml", "my_labels.yaml", "my_experiment.yaml"}
+    commands = blocks(page, "sh")
+    assert len(commands) == 3
+    scripts = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"}
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-euc", command], cwd=workplace, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
+    written = {p.name for p in (workplace / "runs" / "my_finetuning").rglob("predictions-*.jsonl")}
+    assert written == {"predictions-test.jsonl", "predictions-predict.jsonl"}
+    results = json.loads((workplace / "runs" / "mine" / "results.json").read_text())
+    assert results["data"]["unlabelled"]["llm"]["llm"] == "my_llm"
+
+    for program in blocks(page, "python"):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=workplace, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "my_llm 1" in done.stdout
+
+
+def test_the_labelled_example_is_valid(tmp_path):
+    from pttrust_lightning.source import JsonlLabelled
+    from pttrust_lightning.types import Exclusions
+
+    (example,) = blocks(ROOT / "docs" / "usage.md", "json")
+    (tmp_path / "labels.jsonl").write_text(example)
+    (snippet,) = JsonlLabelled(str(tmp_path / "labels.jsonl")).snippets(Exclusions())
+    assert snippet.wrong_lines == (1,)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_files_and_links_exist(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        if not link.startswith("http"):
+            assert (page.parent / link).exists(), link
+    for file in re.findall(r"configs/[a-z_]+/[a-z_]+\.yaml|benchmarks/[a-z_]+\.py", text):
+        assert (ROOT / file).is_file(), file
+    for file in re.findall(r"`([a-z_]+/[a-z_]+\.py)`", text):
+        assert (ROOT / "src" / "pttrust_lightning" / file).is_file() or (ROOT / file).is_file(), file
+
+
+def test_the_first_screen_of_the_readme_is_the_two_commands():
+    first_screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:10]
+    commands = [line.split("#")[0].strip() for line in first_screen if line.startswith("    make")]
+    assert commands == ["make quickstart", "make test"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(re.search(rf"^{c.split()[1]}:", makefile, flags=re.M) for c in commands)
