@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test may reach the network
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is: tiny models lose more to threads than they gain
 
 import pytest
 from tiny_llms import FAMILIES, TOKENIZERS, save_llm

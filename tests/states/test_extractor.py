@@ -51,7 +51,7 @@ def test_states_are_the_full_models_residual_stream(llm, family):
     program = Program("p", PYTHON, "python", prompt="An example:\n")
     ids = tokenizer(program.prompt + program.code)["input_ids"]
     hidden = full_model_hidden(llm, ids)
-    for layer in (0, 4, N_LAYERS - 2, N_LAYERS - 1, None):
+    for layer in (0, 4, N_LAYERS - 1, None):
         for rule in LINE_RULES if layer == 4 else ("newline",):
             (states,), _ = extract(llm, [program], layer=layer, line_rule=rule)
             tokens = LineTokeniser(tokenizer, rule, 10**6)(program).tokens

@@ -38,7 +38,7 @@ class Provenance(NamedTuple):
     Attributes:
         llm: The model's name (a local folder's own name, since its path means nothing elsewhere).
         revision: Revision of a hub model.
-        weights_sha256: Hash of its weight files.
+        weights_sha256: Hash of its weight files and configuration.
         tokenizer_sha256: Hash of its tokenizer files.
         quantisation: Its quantisation settings, None where there are none.
         layer: 0-based decoder block whose output is read.
@@ -225,7 +225,7 @@ def provenance(config: LineStateConfig) -> Provenance:
     return Provenance(
         llm=Path(config.llm).name if Path(config.llm).is_dir() else config.llm,
         revision=config.revision,
-        weights_sha256=_files_sha256(_weight_files(folder)),
+        weights_sha256=_files_sha256([folder / "config.json", *_weight_files(folder)]),
         tokenizer_sha256=_files_sha256([p for name in _TOKENIZER_FILES if (p := folder / name).is_file()]),
         quantisation=json.loads(json.dumps(quantisation, default=str)),
         layer=resolve_layer(config.layer, llm_config.num_hidden_layers),
