@@ -283,3 +283,16 @@ def test_calibrated_scores_refuse_what_cannot_be_measured():
         calibrated_scores(lambda s: np.zeros(1), validation, [], calibration)
     with pytest.raises(ConfigError, match="validation snippets"):
         calibrated_scores(RandomBaseline(), [], validation, calibration)
+
+
+def test_the_regression_goes_on_to_its_optimum():
+    """The gradient vanishes there; stopping nearby would leave the scores to rounding, and so to the number of cores."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2000, 64)) @ rng.normal(size=(64, 64))
+    wrong = rng.random(2000) < 1 / (1 + np.exp(3 - 0.2 * features[:, 0]))
+    scorer = LogisticLineScorer("some", c=1.0).fit(features, wrong.astype(float))
+    x = (features - features.mean(0)) / features.std(0)
+    weights, *_ = np.linalg.lstsq(np.c_[x, np.ones(len(x))], scorer.score(features), rcond=None)
+    p = 1 / (1 + np.exp(-scorer.score(features)))
+    gradient = np.c_[x, np.ones(len(x))].T @ (p - wrong) + np.r_[weights[:-1], 0.0]
+    assert np.abs(gradient).max() < 1e-6

@@ -11,9 +11,15 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from pttrust_lightning.errors import ConfigError, NonFiniteError
 from pttrust_lightning.types import FloatArray, SnippetStates
+
+
+def _one_thread() -> Any:
+    """A context without threads: sums in the order that threads finish make scores depend on the number of cores."""
+    return threadpool_limits(limits=1)
 
 
 class Baseline(ABC):
@@ -125,7 +131,8 @@ class LogisticLineScorer:
         if self.components is not None:
             steps.append(PCA(min(self.components, *features.shape), svd_solver="full"))
         self._prepare = make_pipeline(*steps)
-        prepared: FloatArray = self._prepare.fit_transform(features)
+        with _one_thread():
+            prepared: FloatArray = self._prepare.fit_transform(features)
         return prepared
 
     def fit_prepared(self, prepared: FloatArray, labels: FloatArray, c: float) -> Self:
@@ -149,7 +156,10 @@ class LogisticLineScorer:
                 f"Label snippets with both right and wrong lines."
             )
         self.c = c
-        self._model = LogisticRegression(C=c, max_iter=5000).fit(prepared, wrong)
+        # Newton's method goes on to the optimum, where quasi-Newton ones stop nearby, at a place that rounding decides.
+        with _one_thread():
+            self._model = LogisticRegression(C=c, solver="newton-cholesky", tol=1e-8, max_iter=1000)
+            self._model.fit(prepared, wrong)
         return self
 
     def fit(self, features: FloatArray, labels: FloatArray) -> Self:
@@ -183,7 +193,8 @@ class LogisticLineScorer:
             raise RuntimeError(f"Baseline '{self.name}' was not fitted. Call fit first.")
         if not len(features):
             return np.empty(0)
-        logits: FloatArray = self._model.decision_function(self._prepare.transform(features))
+        with _one_thread():
+            logits: FloatArray = self._model.decision_function(self._prepare.transform(features))
         return logits
 
 
