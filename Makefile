@@ -14,6 +14,7 @@ setup: $(VENV)/.ready
 
 # torch goes first and alone: a platform's own build of the pinned version, where pip finds one, then satisfies the rest.
 $(VENV)/.ready: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
 	@echo "Setting up $(VENV) with $(PYTHON): about 1.5 GB without CUDA builds, a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

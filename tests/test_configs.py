@@ -116,6 +116,7 @@ def experiment_args(file, small, out):
     for stage in ("pretrain", "finetune"):
         data = next((file.parent / c).resolve() for c in parts[stage] if "/data/" in c)
         cut[stage] = [*small(data), "--trainer.max_epochs=2"]
+    cut["pretrain"].append("--model.init_args.warmup_epochs=1")  # or two epochs would leave the contrast out
     return [
         "experiment",
         f"--config={file}",
@@ -142,6 +143,8 @@ def test_experiment(file, small, tmp_path, monkeypatch, capsys):
             assert metrics[name]["low"] <= metrics[name]["high"]
     assert results["methods"]["random"]["auroc"]["value"] == 0.5
     assert results["data"]["unlabelled"]["pairs"] > 0
+    stage_1 = results["data"]["stage_1_validation"]
+    assert stage_1["pttrust"]["pair_distance"] != stage_1["sae_no_contrast"]["pair_distance"]
     assert results["data"]["test"]["snippets"] > 0
     tables = (tmp_path / "results.md").read_text()
     assert all(f"| {method} |" in tables for method in methods)

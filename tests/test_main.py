@@ -1,6 +1,7 @@
 """The command line as a user meets it: `pttrust` in this process, through main()."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_an_unknown_layer_is_refused(corpus, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "empty file"), (b"\x00\x01\x02" * 50, "binary file"), (b"\xff\xfe\xfa", "binary file")],
+    [(b"", "empty file"), (b"\x00\x01\x02" * 50, "binary file"), (b"\xff\xfe\xfa", "not UTF-8 text")],
 )
 def test_bad_files_are_counted_and_said(corpus, tmp_path, capsys, content, reason):
     (corpus / "bad.py").write_bytes(content)
@@ -225,3 +226,72 @@ def test_a_typo_in_an_option_is_refused(corpus, tmp_path, capsys):
         main(pretrain_args(corpus, tmp_path / "states", tmp_path, "--data.cache_dri=x"))
     assert error.value.code == 2
     assert "cache_dri" in capsys.readouterr().err
+
+
+OWN_CORPUS = """
+from pttrust_lightning.source import Corpus
+from pttrust_lightning.types import Program
+
+class Mine(Corpus):
+    name = "mine"
+
+    def describe(self):
+        return "mine"
+
+    def programs(self, exclusions):
+        for i in range(4):
+            yield Program(f"p{i}", f"a = {i}\\nb = a + {i}\\nprint(b)\\n", "python")
+"""
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_own_classes_are_imported_where_the_environment_allows_it(tmp_path, allowed):
+    (tmp_path / "my_corpora.py").write_text(OWN_CORPUS)
+    environment = {**os.environ, "PTTRUST_IMPORTS": "my_corpora" if allowed else ""}
+    command = [sys.executable, "-m", "pttrust_lightning.main", "extract", "--data=UnlabelledStates"]
+    command += ["--data.corpus=my_corpora.Mine", "--data.cache_dir=states"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == allowed, done.stderr
+    assert (tmp_path / "states" / "manifest.json").is_file() == allowed
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--data.states.device=cud", "Unknown device 'cud'"),
+        ("--data.programs_per_batch=0", "programs_per_batch is 0"),
+        ("--data.states.batch_tokens=0", "batch_tokens is 0"),
+        ("--data.storage_dtype=float64", "storage_dtype"),
+        ("--model.init_args.margin=-1", "margin -1.0"),
+        ("--model.init_args.k=999", "k is 999"),
+        ("--data.corpus.path=nowhere", "nowhere"),
+        ("--data.states.llm=./nowhere", "nowhere"),
+        ("--data.states.context_length=100000", "context_length 100000"),
+        ("--data.val_fraction=1.0", "val_fraction 1.0"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(corpus, tmp_path, capsys, option, message):
+    try:
+        assert main(pretrain_args(corpus, tmp_path / "states", tmp_path, option)) == 2
+    except SystemExit as error:  # refused while parsing
+        assert error.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("--folds=1", "folds is 1"), ("--bootstrap_samples=0", "bootstrap_samples is 0"), ('--baselines=["x"]', "x")],
+)
+def test_an_experiment_that_cannot_be_is_refused_before_it_trains(option, message, capsys, tmp_path):
+    config = f"--config={CONFIGS / 'experiment' / 'quickstart.yaml'}"
+    try:
+        assert main(["experiment", config, f"--output_dir={tmp_path / 'out'}", option]) == 2
+    except SystemExit as error:
+        assert error.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_warm_up_that_never_ends_is_said(corpus, tmp_path):
+    with pytest.warns(UserWarning, match="trains without the contrastive term"):
+        assert main(pretrain_args(corpus, tmp_path / "states", tmp_path)) == 0

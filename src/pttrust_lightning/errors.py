@@ -5,6 +5,8 @@ This is a leaf module: it imports nothing from the rest of the package.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class PtTrustError(Exception):
     """Base of all errors that the command line shows as a message, without a traceback."""
@@ -37,11 +39,18 @@ class CacheError(PtTrustError, RuntimeError):
 class CacheMismatchError(CacheError):
     """A state cache that was made from something else than what is asked for."""
 
+    CAUSES: ClassVar = {
+        "corpus_sha256": "Go back to the same programs (the same files, limit and Python)",
+        "weights_sha256": "Go back to the same LLM: its weights or configuration have changed",
+        "tokenizer_sha256": "Go back to the same LLM: its tokenizer has changed",
+    }
+    """The remedy for fields that are no settings."""
+
     def __init__(self, folder: str, field: str, cached: object, wanted: object) -> None:
         """Name the folder and the first field that differs, with both values."""
         super().__init__(
             f"The state cache {folder} was made with {field} = {cached!r}, but this run asks for {wanted!r}. "
-            f"Choose another cache_dir, set {field} back, or delete that folder."
+            f"{self.CAUSES.get(field, f'Set {field} back')}, choose another cache_dir, or delete that folder."
         )
         self.field = field
 

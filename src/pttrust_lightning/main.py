@@ -6,27 +6,30 @@ The only place that sets process-wide state.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import jsonargparse
 
 from pttrust_lightning import __version__
-from pttrust_lightning.cli import PtTrustCLI
 from pttrust_lightning.errors import PtTrustError
-from pttrust_lightning.tools import TOOLS
+from pttrust_lightning.tools import TOOLS, run_tool
 
 LIGHTNING_COMMANDS = ("fit", "validate", "test", "predict")
 
 USAGE = f"""usage: pttrust COMMAND [options]     (pttrust COMMAND --help for the options)
 
   fit, validate, test, predict   train or run a model: --config model.yaml --config data.yaml ...
-{chr(10).join(f"  {name:<30} {tool.summary}" for name, tool in TOOLS.items())}
+{chr(10).join(f"  {name:<30} {summary}" for name, summary in TOOLS.items())}
 """
 
 # YAML is code: a class_path imports the module that it names. Only these may be named.
 IMPORTABLE = ["pttrust_lightning", "lightning", "pytorch_lightning", "torch", "torchmetrics"]
+# Your own classes (a Corpus, say): PTTRUST_IMPORTS=my_package,other. From the environment, never from YAML.
+IMPORTS_VARIABLE = "PTTRUST_IMPORTS"
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -44,9 +47,9 @@ def main(args: Sequence[str] | None = None) -> int:
     _configure_process()
     try:
         if args[0] in TOOLS:
-            TOOLS[args[0]].run(args[1:], PtTrustCLI)
+            run_tool(args[0], args[1:], _lightning)
         else:
-            PtTrustCLI(args)
+            _lightning(args)
     except Exception as error:
         own = _own_error(error)
         if own is None:
@@ -56,6 +59,13 @@ def main(args: Sequence[str] | None = None) -> int:
     finally:
         _finish_wandb_run()
     return 0
+
+
+def _lightning(args: list[str]) -> Any:
+    """Run one of Lightning's subcommands; imported only now, so that help is quick."""
+    from pttrust_lightning.cli import PtTrustCLI
+
+    return PtTrustCLI(args)
 
 
 def _finish_wandb_run() -> None:
@@ -73,7 +83,10 @@ def _own_error(error: BaseException | None) -> PtTrustError | None:
 
 
 def _configure_process() -> None:
-    jsonargparse.set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=IMPORTABLE)
+    own = [name.strip() for name in os.environ.get(IMPORTS_VARIABLE, "").split(",") if name.strip()]
+    jsonargparse.set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *own])
+    if own:
+        sys.path.insert(0, "")  # as `python -m` would: modules of the working folder can be named
     # Advice that does not apply: states come from a cache, and epochs are short.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*The number of training batches.*")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # rooms without torch, such as source, import this module too
+    from torch import Tensor
 
 FloatArray = NDArray[np.float64]
 """Scores, features and metric values outside the training loop."""
@@ -22,6 +24,13 @@ LineRule = Literal["newline", "last_code", "mean"]
 """Which token's state stands for a line (METHOD: line states)."""
 
 LINE_RULES: tuple[str, ...] = get_args(LineRule)
+
+
+STATE_IDENTITY = ("weights_sha256", "tokenizer_sha256", "quantisation", "layer", "line_rule", "dtype")
+"""Fields of the states' provenance that must agree between a model and the states it is given.
+
+Not the context length: a state depends on what precedes it alone. Not the LLM's name: its hash says what it is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +263,7 @@ class ScoredSnippet(NamedTuple):
         scores: The higher, the riskier; ``(T,)``.
         probabilities: Calibrated P(line is wrong), ``(T,)``.
         labels: Relevance, 1 where the line is wrong, ``(T,)``.
+        fold: Which model of a cross-validation scored it; scores of different folds share no scale.
     """
 
     snippet_id: str
@@ -261,3 +271,4 @@ class ScoredSnippet(NamedTuple):
     scores: FloatArray
     probabilities: FloatArray
     labels: FloatArray
+    fold: int = 0

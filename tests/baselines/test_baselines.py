@@ -286,7 +286,7 @@ def test_calibrated_scores_refuse_what_cannot_be_measured():
 
 
 def test_the_regression_goes_on_to_its_optimum():
-    """The gradient vanishes there; stopping nearby would leave the scores to rounding, and so to the number of cores."""
+    """The gradient vanishes there; stopping nearby leaves the scores to rounding, and so to the number of cores."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(2000, 64)) @ rng.normal(size=(64, 64))
     wrong = rng.random(2000) < 1 / (1 + np.exp(3 - 0.2 * features[:, 0]))

@@ -163,3 +163,16 @@ def test_a_manifest_cannot_name_files_elsewhere(made, file):
     (made.parent / "x").write_bytes((made / "shard-00000.h5").read_bytes())
     with pytest.raises(CacheError, match=r"not a file of that folder|is missing"):
         StateCache(made)
+
+
+def test_a_remedy_never_asks_to_set_back_what_is_no_setting(made):
+    for field, said in (
+        ("corpus_sha256", "same programs"),
+        ("weights_sha256", "weights"),
+        ("tokenizer_sha256", "token"),
+    ):
+        with pytest.raises(CacheMismatchError, match=said) as caught:
+            open_manifest(made, {**KEY, field: "other"}, D, "float32")
+        assert f"Set {field} back" not in str(caught.value) and "another cache_dir" in str(caught.value)
+    with pytest.raises(CacheMismatchError, match="Set layer back"):
+        open_manifest(made, {**KEY, "layer": 4}, D, "float32")

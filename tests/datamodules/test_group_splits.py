@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pttrust_lightning.datamodules.splits import shuffled_groups, split_by_fold, split_by_group
+from pttrust_lightning.datamodules.splits import merge_groups, shuffled_groups, split_by_fold, split_by_group
 from pttrust_lightning.errors import ConfigError
 
 PROPERTY = settings(deadline=None, derandomize=True)
@@ -96,3 +96,32 @@ def test_too_few_groups_are_refused():
 def test_a_fold_that_does_not_exist_is_refused(folds, fold):
     with pytest.raises(ConfigError, match=f"fold {fold} of {folds} does not exist"):
         split_by_fold([f"g{i}" for i in range(9)], folds, fold, 0.1, 0)
+
+
+def linked(groups, contents):
+    """Which records are of one kind, by repeated search: sharing a group or a content, directly or through others."""
+    kinds = list(range(len(groups)))
+    changed = True
+    while changed:
+        changed = False
+        for i in range(len(groups)):
+            for j in range(len(groups)):
+                if (groups[i] == groups[j] or contents[i] == contents[j]) and kinds[i] != kinds[j]:
+                    kinds[i] = kinds[j] = min(kinds[i], kinds[j])
+                    changed = True
+    return kinds
+
+
+@PROPERTY
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 12)), max_size=20))
+def test_groups_that_hold_the_same_content_are_joined(records):
+    groups, contents = [g for g, _ in records], [c for _, c in records]
+    merged, kinds = merge_groups(groups, contents), linked(groups, contents)
+    assert set(merged) <= set(groups)
+    for i in range(len(records)):
+        for j in range(len(records)):
+            assert (merged[i] == merged[j]) == (kinds[i] == kinds[j])
+
+
+def test_groups_without_copies_stay_as_they_are():
+    assert merge_groups(["b", "a", "b"], [1, 2, 3]) == ["b", "a", "b"]

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from pttrust_lightning.errors import NonFiniteError
 from pttrust_lightning.metrics import (
@@ -191,3 +192,20 @@ def test_bad_arguments_are_refused():
         evaluate([a[0]._replace(probabilities=a[0].probabilities + 1)])
     with pytest.raises(ValueError, match="differ in shape"):
         evaluate([a[0]._replace(scores=a[0].scores[:-1])])
+
+
+def test_lines_of_different_folds_are_not_compared():
+    """A constant added to all scores of one fold changes nothing; pooled, it would change AUROC."""
+    folds = [s._replace(snippet_id=f"{f}-{s.snippet_id}", fold=f) for f in (0, 1, 2) for s in scored(9, seed=f)]
+    shifted = [s._replace(scores=s.scores + 10.0 * s.fold) for s in folds]
+    assert evaluate(shifted, 50).metrics == evaluate(folds, 50).metrics
+    pooled = [s._replace(fold=0) for s in shifted]
+    assert evaluate(pooled, 0).metrics["auroc"].value != evaluate(folds, 0).metrics["auroc"].value
+
+    per_fold = [[s for s in folds if s.fold == f] for f in (0, 1, 2)]
+    parts = [(np.concatenate([s.scores for s in p]), np.concatenate([s.labels for s in p]) > 0) for p in per_fold]
+    pairs = [[(a > b) + (a == b) / 2 for a in x[w] for b in x[~w]] for x, w in parts]
+    metrics = evaluate(folds, 0).metrics
+    assert metrics["auroc"].value == pytest.approx(np.mean([v for fold in pairs for v in fold]), abs=1e-12)
+    precision = np.average([average_precision_score(w, x) for x, w in parts], weights=[w.sum() for _, w in parts])
+    assert metrics["average_precision"].value == pytest.approx(precision, abs=1e-12)

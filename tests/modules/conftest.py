@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from pttrust_lightning.types import SnippetBatch, StateBatch
 
 D = 12
-PROVENANCE = {"llm": "synthetic", "layer": 1, "line_rule": "newline"}
+PROVENANCE = {"llm": "synthetic", "layer": 1, "line_rule": "newline", "dtype": "float32"}
 
 
 class Batches(LightningDataModule):

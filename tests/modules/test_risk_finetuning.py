@@ -14,7 +14,7 @@ from pttrust_lightning.modules import RiskFineTuning
 from pttrust_lightning.types import ScoredSnippet
 
 D = 12
-PROVENANCE = {"llm": "synthetic", "layer": 1, "line_rule": "newline"}
+PROVENANCE = {"llm": "synthetic", "layer": 1, "line_rule": "newline", "dtype": "float32"}
 LOSSES = sorted(RANKING_LOSSES)
 CALIBRATIONS = ["isotonic", "temperature"]
 
@@ -58,7 +58,7 @@ def mrr_by_definition(model, batches):
 
 
 def as_dict(scored):
-    return {s.snippet_id: [part.tolist() for part in s[1:]] for s in scored}
+    return {s.snippet_id: [part.tolist() for part in s[1:5]] for s in scored}
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -171,7 +171,7 @@ def test_states_of_another_width_are_refused(encoder):
     assert module(encoder, d_in=None).risk_model.encoder.config.d_in == 12
 
 
-@pytest.mark.parametrize("field, value", [("llm", "another"), ("layer", 2), ("line_rule", "mean"), ("layer", None)])
+@pytest.mark.parametrize("field, value", [("layer", 2), ("line_rule", "mean"), ("layer", None), ("dtype", "x")])
 def test_states_of_another_provenance_are_refused(field, value, trainer, encoder, labelled):
     given = PROVENANCE | {field: value}
     labelled.state_provenance = {k: v for k, v in given.items() if v is not None}
@@ -179,6 +179,12 @@ def test_states_of_another_provenance_are_refused(field, value, trainer, encoder
         trainer().fit(module(encoder), datamodule=labelled)
     with pytest.raises(ConfigError, match=field):
         trainer().test(module(encoder), datamodule=labelled, verbose=False)
+
+
+@pytest.mark.parametrize("field", ["llm", "context_length", "revision"])
+def test_what_does_not_change_a_state_may_differ(field, trainer, encoder, labelled):
+    labelled.state_provenance = PROVENANCE | {field: "another"}
+    trainer(max_epochs=1).fit(module(encoder), datamodule=labelled)
 
 
 def test_states_without_provenance_are_taken_at_their_word(trainer, encoder, labelled):

@@ -11,7 +11,7 @@ from pttrust_lightning.types import ScoredSnippet
 def snippet(name="a", scores=(0.1, 1 / 3, -1e-300)):
     n = len(scores)
     return ScoredSnippet(
-        name, np.arange(n), np.array(scores), np.linspace(0, 1, n), (np.arange(n) == 1).astype(np.float64)
+        name, np.arange(n), np.array(scores), np.linspace(0, 1, n), (np.arange(n) == 1).astype(np.float64), fold=n
     )
 
 
@@ -23,8 +23,8 @@ def test_numbers_read_back_exactly(tmp_path):
     read = read_predictions(path)
     assert len(read) == 4
     for a, b in zip(read, written, strict=True):
-        assert a.snippet_id == b.snippet_id
-        for x, y in zip(a[1:], b[1:], strict=True):
+        assert (a.snippet_id, a.fold) == (b.snippet_id, b.fold)
+        for x, y in zip(a[1:5], b[1:5], strict=True):
             assert x.dtype == y.dtype
             assert x.tolist() == y.tolist()
 
@@ -34,7 +34,7 @@ def test_one_record_a_line_and_the_same_bytes_again(tmp_path):
         write_predictions(tmp_path / name, [snippet("x"), snippet("y", ())])
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     records = [json.loads(line) for line in (tmp_path / "a").read_text(encoding="utf-8").split("\n")[:-1]]
-    assert [set(r) for r in records] == [{"id", "lines", "scores", "probabilities", "labels"}] * 2
+    assert [set(r) for r in records] == [{"id", "lines", "scores", "probabilities", "labels", "fold"}] * 2
     assert read_predictions(tmp_path / "a")[1].scores.shape == (0,)
 
 

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 
 from pttrust_lightning.errors import ConfigError, SchemaError, SourceError
+from pttrust_lightning.source import corpus
 from pttrust_lightning.source.corpus import (
     MAX_LINE_CHARACTERS,
     Corpus,
@@ -44,8 +51,23 @@ class TestFolder:
             ("a/z.JAVA", "java", "a/z.JAVA"),
             ("b.py", "python", "b.py"),
         ]
-        assert not exclusions.counts
-        assert list(read(FolderCorpus(path, languages=["python", "rust"]))[0]) == ["a/c.rs", "b.py"]
+        assert exclusions.counts == {"file of no chosen language": 1}
+        programs, exclusions = read(FolderCorpus(path, languages=["python", "rust"]))
+        assert list(programs) == ["a/c.rs", "b.py"]
+        assert exclusions.counts == {"file of no chosen language": 3}
+        assert exclusions.examples["file of no chosen language"] == ["a.hpp", "notes.txt", "a/z.JAVA"]
+
+    def test_files_of_no_chosen_language_are_counted_once(self, tmp_path):
+        files = ["a.py", "LICENSE", "b.txt", ".gitignore", ".git/config", "generated/x.json", "y.lock"]
+        path = write(tmp_path, dict.fromkeys(files, "x\n"))
+        _, exclusions = read(FolderCorpus(path, exclude=["generated", "*.lock"]))
+        assert exclusions.counts == {
+            "file of no chosen language": 2,
+            "hidden": 1,
+            "hidden (folder)": 1,
+            "matches an exclude pattern": 1,
+            "matches an exclude pattern (folder)": 1,
+        }
 
     def test_code_is_kept_as_it_is(self, tmp_path):
         path = write(tmp_path, {"crlf.py": "a\r\n\x0c\rb", "bom.py": b"\xef\xbb\xbfx = '\xc3\xa9'\n"})
@@ -62,7 +84,8 @@ class TestFolder:
                 "empty.py": "",
                 "blank.py": " \n\n",
                 "nul.py": b"x\0y\n",
-                "latin1.py": "é = 1\n".encode("latin-1"),
+                "nul_latin1.py": b"\xe9\0\n",
+                "latin1.py": "# coding: latin-1\né = 1\n".encode("latin-1"),
                 "long.py": f"x = '{'a' * 1_000_000}'\n",
                 "longest.py": "x" * MAX_LINE_CHARACTERS + "\n",
                 ".hidden.py": "x = 2\n",
@@ -78,6 +101,7 @@ class TestFolder:
             "duplicate": 1,
             "empty file": 2,
             "binary file": 2,
+            "not UTF-8 text": 1,
             f"line longer than {MAX_LINE_CHARACTERS} characters": 1,
             "hidden": 1,
             "hidden (folder)": 1,
@@ -85,6 +109,7 @@ class TestFolder:
             "matches an exclude pattern (folder)": 2,
         }
         assert exclusions.examples["duplicate"] == ["good.py"]
+        assert exclusions.examples["not UTF-8 text"] == ["latin1.py"]
         assert exclusions.examples["matches an exclude pattern (folder)"] == ["third_party/", "docs/deep/"]
 
     def test_links(self, tmp_path):
@@ -116,7 +141,7 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("files", "message"),
         [
-            ({"notes.txt": "x"}, r"holds no source file \(\.py .*\)\. Check path, languages and exclude"),
+            ({"notes.txt": "x"}, r"holds no source file \(\.py .*\)\. Check path, languages, exclude and portion"),
             ({".a.py": "x"}, r"holds no source file .*1 left out: hidden \(\.a\.py\)"),
             ({"a.py": ""}, r"gives no program \(1 left out: empty file \(a\.py\)\)\. Choose"),
         ],
@@ -161,6 +186,83 @@ class TestFolder:
         assert programs["pkg/m.py::A.f"].code == "def f(self):\n    return 1\n"
         assert {program.origin for program in programs.values()} == {"pkg/m.py"}
         assert exclusions.counts == {"not parseable": 1, "not Python (unit 'function')": 1}
+
+
+def place(relative: str) -> Fraction:
+    """Where a file lies in [0, 1), by the definition."""
+    return Fraction(int(hashlib.sha256(relative.encode()).hexdigest()[:16], 16), 2**64)
+
+
+class TestPortion:
+    FILES: ClassVar = {f"{i % 7}/{i:03}.py": f"x = {i}\n" for i in range(400)}
+
+    @pytest.mark.parametrize("bounds", [[0, 0.5, 1], [0, 0.1, 0.25, 0.7, 1], [0, 1 / 3, 2 / 3, 1], [0, 1]])
+    def test_portions_partition_the_files(self, tmp_path, bounds):
+        path = write(tmp_path, self.FILES)
+        portions = [set(read(FolderCorpus(path, portion=portion))[0]) for portion in pairwise(bounds)]
+        assert sum(map(len, portions)) == len(self.FILES)
+        assert set.union(*portions) == set(self.FILES)
+
+    @pytest.mark.parametrize("portion", [(0.0, 0.5), (0.5, 1.0), (0.2, 0.3)])
+    def test_a_file_is_placed_by_the_hash_of_its_relative_path(self, tmp_path, portion):
+        programs, exclusions = read(FolderCorpus(write(tmp_path, self.FILES), portion=portion))
+        assert list(programs) == [name for name in sorted(self.FILES) if portion[0] <= place(name) < portion[1]]
+        assert exclusions.counts == {"outside the portion": len(self.FILES) - len(programs)}
+        share = portion[1] - portion[0]
+        assert abs(len(programs) / len(self.FILES) - share) < 4 * (share * (1 - share) / len(self.FILES)) ** 0.5
+
+    def test_neither_the_root_nor_other_files_matter(self, tmp_path, monkeypatch):
+        few = dict(list(self.FILES.items())[:100])
+        one, other = write(tmp_path / "one", self.FILES), write(tmp_path / "deep" / "other", few)
+        kept = set(read(FolderCorpus(one, portion=(0.3, 0.8)))[0])
+        assert set(read(FolderCorpus(other, portion=(0.3, 0.8)))[0]) == kept & set(few)
+        monkeypatch.chdir(other)
+        assert set(read(FolderCorpus(".", portion=(0.3, 0.8)))[0]) == kept & set(few)
+
+    @pytest.mark.parametrize("first_bytes", ["00" * 8, "7f" + "ff" * 7, "80" + "00" * 7, "ff" * 8])
+    def test_every_hash_is_in_one_half(self, monkeypatch, tmp_path, first_bytes):
+        digest = bytes.fromhex(first_bytes).ljust(32, b"\0")
+        monkeypatch.setattr(corpus.hashlib, "sha256", lambda _: SimpleNamespace(digest=lambda: digest))
+        halves = [corpus._is_in_portion("a.py", half) for half in ((0.0, 0.5), (0.5, 1.0))]
+        assert halves == [first_bytes < "80", first_bytes >= "80"]
+
+    def test_functions_of_a_file_stay_together(self, tmp_path):
+        code = "def f():\n    return {0}\n\n\ndef g():\n    return -{0}\n"
+        path = write(tmp_path, {f"{i}.py": code.format(i) for i in range(1, 21)})
+        halves = [read(FolderCorpus(path, unit="function", portion=half))[0] for half in ((0.0, 0.5), (0.5, 1.0))]
+        assert [len(half) for half in halves] == [2 * len({p.origin for p in half.values()}) for half in halves]
+        assert sum(map(len, halves)) == 40
+
+    def test_other_reasons_come_first(self, tmp_path):
+        names = [name for name in self.FILES if place(name) >= 0.5]
+        path = write(tmp_path, {**self.FILES, "notes.txt": "x"})
+        _, exclusions = read(FolderCorpus(path, exclude=names[:5], portion=(0.0, 0.5)))
+        assert exclusions.counts == {
+            "file of no chosen language": 1,
+            "matches an exclude pattern": 5,
+            "outside the portion": len(names) - 5,
+        }
+
+    def test_an_empty_portion_says_so(self, tmp_path):
+        path = write(tmp_path, {"a.py": "x\n"})
+        below = (0.0, float(place("a.py")) / 2)
+        with pytest.raises(SourceError, match=r"1 left out: outside the portion \(a\.py\)\).*exclude and portion\."):
+            read(FolderCorpus(path, portion=below))
+
+    def test_the_portion_is_described(self):
+        corpora = [FolderCorpus("x", portion=(0.0, 0.5)), StandardLibrary(portion=(0.0, 0.5))]
+        assert all("portion [0.0, 0.5] of the files, all" in corpus.describe() for corpus in corpora)
+        assert "portion" not in FolderCorpus("x").describe() + StandardLibrary().describe()
+
+    @pytest.mark.parametrize(
+        "portion", [(0.5, 0.5), (0.6, 0.5), (-0.1, 0.5), (0.5, 1.1), (float("nan"), 1.0), (0.0, float("nan")), (0.5,)]
+    )
+    def test_bad_bounds(self, portion):
+        for build in (StandardLibrary, partial(FolderCorpus, ".")):
+            with pytest.raises(
+                ConfigError, match=r"portion is \[.*\]; it must be \[low, high\] with 0 <= low < high <= 1"
+            ):
+                build(portion=portion)
 
 
 class TestJsonl:
@@ -251,6 +353,14 @@ class TestStandardLibrary:
         assert list(first.values()) == list(second.values())
         assert "20 at random (seed 3)" in corpus.describe()
 
+    def test_portions_share_no_file(self, library_functions):
+        settings = {"min_lines": 4, "max_lines": 40}
+        halves = [read(StandardLibrary(portion=half, **settings))[0] for half in ((0.0, 0.5), (0.5, 1.0))]
+        files = [{program.origin for program in half.values()} for half in halves]
+        assert not files[0] & files[1]
+        assert {program.id for program in library_functions} <= halves[0].keys() | halves[1].keys()
+        assert all(0.35 < len(f) / len(files[0] | files[1]) < 0.65 for f in files)
+
 
 class TestHash:
     def test_depends_on_every_field_and_the_order(self):
@@ -271,6 +381,19 @@ class TestHash:
     def test_text_does_not_cross_boundaries(self):
         assert corpus_sha256([Program("ab", "c", "l")]) != corpus_sha256([Program("a", "c", "bl")])
         assert corpus_sha256([Program("a", "", "l"), Program("b", "", "l")]) != corpus_sha256([Program("a", "bl", "l")])
+
+
+def test_a_portion_is_read_from_yaml():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Corpus, "corpus")
+    node = "corpus:\n  class_path: pttrust_lightning.source.{}\n  init_args: {{{}portion: {}}}\n"
+    for class_name, path in (("FolderCorpus", "path: src, "), ("StandardLibrary", "")):
+        config = parser.parse_string(node.format(class_name, path, "[0.0, 0.5]"))
+        assert "portion [0.0, 0.5] of the files" in parser.instantiate(config).corpus.describe()
+        assert parser.parse_string(parser.dump(config)) == config
+        for bad in ("[0.0]", "[0.0, 0.5, 1.0]", "[a, b]", "0.5"):
+            with pytest.raises(ArgumentError, match="portion"):
+                parser.parse_string(node.format(class_name, path, bad))
 
 
 @pytest.mark.parametrize(

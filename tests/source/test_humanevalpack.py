@@ -57,7 +57,15 @@ def test_snippets_of_a_folder_share_problems_across_languages(tmp_path):
     }
     assert {s.problem_id for s in found.values()} == {"HumanEval/7"}
     assert exclusions.counts == {"buggy code does not differ from the correct code": 1}
-    assert list(read(HumanEvalPack(str(tmp_path), languages=["javascript"]))[0]) == ["JavaScript/7"]
+
+
+def test_records_of_other_languages_are_counted(tmp_path):
+    write(tmp_path / "all.jsonl", row("Python/7"), row("JavaScript/7"), row("Python/8"))
+    found, exclusions = read(HumanEvalPack(str(tmp_path), languages=["javascript"]))
+    assert list(found) == ["JavaScript/7"]
+    assert exclusions.counts == {"record of another language": 2}
+    assert exclusions.examples == {"record of another language": ["Python/7", "Python/8"]}
+    assert not read(HumanEvalPack(str(tmp_path)))[1].counts
 
 
 def test_correct_solutions_on_request(tmp_path):

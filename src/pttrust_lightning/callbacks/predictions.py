@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from pttrust_lightning.callbacks.run_folder import run_folder
+from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.report.predictions import write_predictions
 from pttrust_lightning.types import ScoredSnippet
 
@@ -35,6 +36,15 @@ class WritePredictions(Callback):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what a run that failed had scored."""
         self._scored = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse several processes: each would hold a part of the scores.
+
+        Raises:
+            ConfigError: Test or predict runs on more than one device.
+        """
+        if stage in ("test", "predict") and trainer.world_size > 1:
+            raise ConfigError("Scores are written by one process. Run test and predict with --trainer.devices=1.")
 
     def on_test_batch_end(
         self,

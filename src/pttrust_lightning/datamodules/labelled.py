@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from pttrust_lightning.cache.manifest import CacheKey
 from pttrust_lightning.cache.schema import StorageDtype
 from pttrust_lightning.datamodules.cached_states import CachedStates
-from pttrust_lightning.datamodules.splits import Split, split_by_fold, split_by_group
+from pttrust_lightning.datamodules.splits import Split, merge_groups, split_by_fold, split_by_group
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.corpus import corpus_sha256
 from pttrust_lightning.source.labelled import LabelledSource
@@ -62,6 +62,8 @@ class LabelledLines(CachedStates):
         num_workers: int = 0,
     ) -> None:
         super().__init__(states, cache_dir, storage_dtype, groups_per_shard, verify_cache, num_workers)
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}. Set it to at least 1.")
         self.snippets = snippets
         self.batch_size = batch_size
         self.val_fraction = val_fraction
@@ -115,7 +117,9 @@ class LabelledLines(CachedStates):
             if not item.rankable:
                 self.exclusions.add(NOT_RANKABLE, snippet.id)
             joined.append(item)
-        problems = [s.snippet.problem_id for s in joined]
+        problems = merge_groups(
+            [s.snippet.problem_id for s in joined], [(s.snippet.prompt, s.snippet.code) for s in joined]
+        )
         if self.folds is None:
             split = split_by_group(problems, self.val_fraction, self.test_fraction, self.split_seed)
         else:
@@ -129,8 +133,9 @@ class LabelledLines(CachedStates):
                     f"The {name} split has no snippet with a wrong line among at least two scored lines "
                     f"({len(part)} snippets of {len(joined)}). Add labelled snippets or change the fractions."
                 )
-        for line in self.exclusions.describe():
-            rank_zero_info(f"  {line}")
+        if stage == "fit":
+            for line in self.exclusions.describe():
+                rank_zero_info(f"  {line}")
 
     def train_dataloader(self) -> DataLoader[SnippetStates]:
         """Shuffled snippets that can be ranked: the others would not train the ranker."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,30 @@ def shuffled_groups(groups: Sequence[str], seed: int) -> list[str]:
     distinct = np.array(sorted(set(groups)), dtype=object)
     np.random.default_rng(seed).shuffle(distinct)
     return [str(g) for g in distinct]
+
+
+def merge_groups(groups: Sequence[str], contents: Sequence[Hashable]) -> list[str]:
+    """Groups joined wherever two of them hold the same content, so that a copy never straddles a split either.
+
+    Args:
+        groups: The group of each record.
+        contents: What each record holds.
+
+    Returns:
+        The first name of each record's joined group.
+    """
+    leader = {g: g for g in groups}
+
+    def find(group: str) -> str:
+        while leader[group] != group:
+            group = leader[group]
+        return group
+
+    holder: dict[Hashable, str] = {}
+    for group, content in zip(groups, contents, strict=True):
+        a, b = sorted((find(group), find(holder.setdefault(content, group))))
+        leader[b] = a
+    return [find(g) for g in groups]
 
 
 def split_by_group(groups: Sequence[str], val_fraction: float, test_fraction: float, seed: int) -> list[Split]:

@@ -15,7 +15,7 @@ from pttrust_lightning.datamodules.cached_states import CachedStates
 from pttrust_lightning.datamodules.splits import split_by_group
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.corpus import Corpus, corpus_sha256
-from pttrust_lightning.source.line_operators import LINE_OPERATORS, make_mutants
+from pttrust_lightning.source.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.types import Exclusions, ProgramGroup, StateBatch
 
@@ -45,7 +45,7 @@ class UnlabelledStates(CachedStates):
         cache_dir: str,
         states: LineStateConfig = LineStateConfig(),  # noqa: B008 (frozen)
         operators: list[str] = list(LINE_OPERATORS),  # noqa: B006 (never changed)
-        rounds: list[float] = [0.15, 0.20, 0.25],  # noqa: B006
+        rounds: list[float] = list(ROUNDS),  # noqa: B006
         mutation_seed: int = 0,
         val_fraction: float = 0.1,
         split_seed: int = 0,
@@ -56,6 +56,8 @@ class UnlabelledStates(CachedStates):
         num_workers: int = 0,
     ) -> None:
         super().__init__(states, cache_dir, storage_dtype, groups_per_shard, verify_cache, num_workers)
+        if programs_per_batch < 1:
+            raise ConfigError(f"programs_per_batch is {programs_per_batch}. Set it to at least 1.")
         self.corpus = corpus
         self.operators = tuple(operators)
         self.rounds = tuple(rounds)

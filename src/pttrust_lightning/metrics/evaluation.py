@@ -94,14 +94,31 @@ def _resamples(n_snippets: int, samples: int, seed: int) -> FloatArray:
 
 
 def _weighted_ranking(weights: FloatArray, snippets: Sequence[ScoredSnippet]) -> tuple[FloatArray, FloatArray]:
-    """AUROC and average precision over lines, each line weighing what its snippet does; ``(R,)`` each."""
+    """AUROC and average precision over lines, each line weighing what its snippet does; ``(R,)`` each.
+
+    Only lines of one fold are compared: the models of different folds share no scale. AUROC is the share of all such
+    pairs of a wrong and a right line; average precision is the folds' mean, weighted by their wrong lines.
+    """
+    folds = np.array([s.fold for s in snippets])
+    sums = np.zeros((4, len(weights)))
+    for fold in np.unique(folds):
+        members = np.flatnonzero(folds == fold).tolist()
+        sums += _ranking_sums(weights[:, members], [snippets[i] for i in members])
+    ordered_pairs, pairs, precisions, n_wrong = sums
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # undefined where a resample has wrong lines only
+        return np.where(pairs > 0, ordered_pairs / pairs, np.nan), np.where(pairs > 0, precisions / n_wrong, np.nan)
+
+
+def _ranking_sums(weights: FloatArray, snippets: Sequence[ScoredSnippet]) -> FloatArray:
+    """Of one fold: pairs in order (ties half), pairs, summed precision at wrong lines, wrong lines; ``(4, R)``."""
     scores = np.concatenate([s.scores for s in snippets])
     wrong = np.concatenate([s.labels for s in snippets]) > 0
     owner = np.repeat(np.arange(len(snippets)), [len(s.labels) for s in snippets])
     order = np.argsort(-scores, kind="stable")
     scores, wrong, owner = scores[order], wrong[order], owner[order]
     ends = np.flatnonzero(np.append(np.diff(scores) != 0, True))  # last line of each group of equal scores
-    auroc, precision = np.empty(len(weights)), np.empty(len(weights))
+    sums = np.empty((4, len(weights)))
     step = max(1, _CHUNK // len(scores))
     for start in range(0, len(weights), step):
         w = weights[start : start + step, owner]
@@ -112,12 +129,14 @@ def _weighted_ranking(weights: FloatArray, snippets: Sequence[ScoredSnippet]) ->
         new_right = np.diff(seen_right, axis=1, prepend=0.0)
         n_wrong, n_right = seen_wrong[:, -1], seen_right[:, -1]
         outscored = n_right[:, None] - seen_right + new_right / 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            both = np.where(n_right > 0, n_wrong, np.nan)  # undefined where a resample has wrong lines only
-            auroc[start : start + step] = (new_wrong * outscored).sum(axis=1) / (both * n_right)
-            steps = np.divide(seen_wrong, seen, out=np.zeros_like(seen), where=seen > 0)
-            precision[start : start + step] = (new_wrong * steps).sum(axis=1) / both
-    return auroc, precision
+        precision = np.divide(seen_wrong, seen, out=np.zeros_like(seen), where=seen > 0)
+        sums[:, start : start + step] = (
+            (new_wrong * outscored).sum(axis=1),
+            n_wrong * n_right,
+            (new_wrong * precision).sum(axis=1),
+            n_wrong,
+        )
+    return sums
 
 
 def _weighted_calibration(weights: FloatArray, snippets: Sequence[ScoredSnippet]) -> dict[str, FloatArray]:
@@ -190,8 +209,9 @@ def evaluate(
     """All metrics with percentile bootstrap intervals (Efron 1979); snippets, not lines, are resampled.
 
     Per-snippet metrics are means over rankable snippets; those of ``LINE_METRICS`` take the lines of rankable
-    snippets together. The resamples depend on the seed, their number and the number of rankable snippets only, so
-    two methods scored on the same snippets in the same order meet the same resamples.
+    snippets together, but ``auroc`` and ``average_precision`` compare lines of one fold only. The resamples depend on
+    the seed, their number and the number of rankable snippets only, so two methods scored on the same snippets in the
+    same order meet the same resamples.
 
     Args:
         snippets: Scored snippets; those that are not rankable are checked but do not count.

@@ -17,7 +17,7 @@ from pttrust_lightning.metrics.line_ranking import LineRankingMetrics
 from pttrust_lightning.models.risk_model import RiskModel
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder
 from pttrust_lightning.modules.examples import ExampleStates
-from pttrust_lightning.types import ScoredSnippet, SnippetBatch
+from pttrust_lightning.types import STATE_IDENTITY, ScoredSnippet, SnippetBatch
 
 
 class RiskFineTuning(LightningModule):
@@ -81,8 +81,11 @@ class RiskFineTuning(LightningModule):
             ConfigError: Names the field that differs.
         """
         given = getattr(getattr(self.trainer, "datamodule", None), "state_provenance", None)
-        for field, expected in self.encoder_provenance.items():
-            if given is not None and given.get(field) != expected:
+        if given is None:
+            return
+        for field in STATE_IDENTITY:
+            expected = self.encoder_provenance.get(field)
+            if given.get(field) != expected:
                 raise ConfigError(
                     f"The encoder was trained on states with {field} = {expected!r}, but the data has "
                     f"{given.get(field)!r}. Use the same `states` settings in both stages, or pre-train again."
@@ -99,7 +102,7 @@ class RiskFineTuning(LightningModule):
         """Loss and ranking metrics on held-out snippets."""
         scores = self(batch.states)
         loss = self.ranking_loss(scores, batch.labels, batch.mask)
-        self.log("val/loss", loss, batch_size=len(batch.snippet_ids), prog_bar=True)
+        self.log("val/loss", loss, batch_size=len(batch.snippet_ids), prog_bar=True, sync_dist=True)
         self.val_metrics.update(scores, batch.labels, batch.mask)
         self.val_scores.update(scores[batch.mask])
         self.val_labels.update(batch.labels[batch.mask])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from pttrust_lightning.errors import NonFiniteError
+from pttrust_lightning.errors import ConfigError, NonFiniteError
 from pttrust_lightning.losses import (
     ContrastiveLoss,
     ccs,
@@ -38,8 +40,8 @@ class ContrastivePretraining(LightningModule):
 
         L = L_rec + contrastive_weight * L_con + aux_weight * L_aux
 
-    The contrastive term starts after ``warmup_epochs``. Defaults are the paper's, but for the margin: theirs is 2,
-    which non-negative unit latents (at most sqrt(2) apart) never reach.
+    The contrastive term starts after ``warmup_epochs``. Defaults are the paper's, but for two: their margin is 2,
+    which non-negative unit latents (at most sqrt(2) apart) never reach, and their lambda is not known.
 
     Args:
         d_in: Width D of a state; linked to the data on the command line.
@@ -58,6 +60,9 @@ class ContrastivePretraining(LightningModule):
         dead_after: Lines without firing after which a latent counts as dead.
         lr: Learning rate of AdamW.
         weight_decay: Of AdamW.
+
+    Raises:
+        ConfigError: A setting out of range.
     """
 
     def __init__(
@@ -79,6 +84,11 @@ class ContrastivePretraining(LightningModule):
         weight_decay: float = 0.01,
     ) -> None:
         super().__init__()
+        if margin <= 0 or temperature <= 0 or dead_after < 0 or aux_k < 1:
+            raise ConfigError(
+                f"margin {margin}, temperature {temperature} and aux_k {aux_k} must be above 0, and dead_after "
+                f"{dead_after} not below it."
+            )
         self.save_hyperparameters()
         self.autoencoder = SparseAutoencoder(SparseAutoencoderConfig(d_in, n_latents, k, tied, normalise))
         self.contrastive: ContrastiveLoss = contrastive
@@ -113,10 +123,9 @@ class ContrastivePretraining(LightningModule):
 
     def _terms(self, batch: StateBatch, output: SparseAutoencoderOutput) -> dict[str, Tensor]:
         a, b = output.latents[batch.pairs[:, 0]], output.latents[batch.pairs[:, 1]]
-        terms = {
-            "reconstruction": normalised_reconstruction(batch.states, output.reconstruction),
-            "contrastive": self._contrastive_term(a, b),
-        }
+        terms = {"reconstruction": normalised_reconstruction(batch.states, output.reconstruction)}
+        if self.contrastive != "none":
+            terms["contrastive"] = self._contrastive_term(a, b)
         if self.aux_weight > 0:
             terms["aux"] = self._aux_term(batch.states, output)
         if not bool(torch.isfinite(torch.stack(list(terms.values())).sum())):  # waits for the device once
@@ -135,9 +144,8 @@ class ContrastivePretraining(LightningModule):
             return margin_contrastive(a, b, self.margin)
         if self.contrastive == "info_nce":
             return pair_info_nce(a, b, self.temperature)
-        if self.contrastive == "ccs" and self.probe is not None:
-            return ccs(*(self.probe(u - u.mean(0)).squeeze(-1).sigmoid() for u in (unit_latents(a), unit_latents(b))))
-        return a.new_zeros(())
+        probe = cast(nn.Linear, self.probe)
+        return ccs(*(probe(u - u.mean(0)).squeeze(-1).sigmoid() for u in (unit_latents(a), unit_latents(b))))
 
     def _aux_term(self, states: Tensor, output: SparseAutoencoderOutput) -> Tensor:
         """Let the strongest dead latents model what the live ones left over."""
@@ -148,13 +156,24 @@ class ContrastivePretraining(LightningModule):
         live = nn.functional.linear(output.latents, decoder) + self.autoencoder.b_pre
         return aux_k(standardised - live, nn.functional.linear(revived, decoder)) * dead.any()
 
-    def _total(self, terms: dict[str, Tensor], stage: str) -> Tensor:
+    def _total(self, terms: dict[str, Tensor]) -> Tensor:
         total = terms["reconstruction"]
-        if stage == "test" or self.current_epoch >= self.warmup_epochs:  # a test starts at epoch 0
+        # Warm-up is of training: validate and test, which start at epoch 0, weigh every term.
+        warming_up = self.trainer.state.fn == TrainerFn.FITTING and self.current_epoch < self.warmup_epochs
+        if "contrastive" in terms and not warming_up:
             total = total + self.contrastive_weight * terms["contrastive"]
         if "aux" in terms:
             total = total + self.aux_weight * terms["aux"]
         return total
+
+    def on_fit_start(self) -> None:
+        """Say so where the contrastive term can never start."""
+        epochs = self.trainer.max_epochs
+        if self.contrastive != "none" and epochs is not None and 0 <= epochs <= self.warmup_epochs:
+            rank_zero_warn(
+                f"max_epochs {epochs} ends within the {self.warmup_epochs} warmup_epochs: this run trains without the "
+                "contrastive term. Raise trainer.max_epochs or lower model.init_args.warmup_epochs."
+            )
 
     def training_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
         """One step; logs the terms per epoch."""
@@ -190,9 +209,10 @@ class ContrastivePretraining(LightningModule):
         n_lines = len(batch.states)
         for name, term in terms.items():
             n = len(batch.pairs) if name == "contrastive" else n_lines  # what the term is a mean over
-            self.log(f"{stage}/{name}_loss", term, on_step=False, on_epoch=True, batch_size=n)
-        total = self._total(terms, stage)
-        self.log(f"{stage}/loss", total, on_step=False, on_epoch=True, batch_size=n_lines, prog_bar=True)
+            self.log(f"{stage}/{name}_loss", term, on_step=False, on_epoch=True, batch_size=n, sync_dist=True)
+        total = self._total(terms)
+        epoch_mean: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True}
+        self.log(f"{stage}/loss", total, batch_size=n_lines, prog_bar=True, **epoch_mean)
         return total
 
     def on_validation_epoch_end(self) -> None:

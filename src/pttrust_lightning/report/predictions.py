@@ -13,7 +13,7 @@ from pttrust_lightning.types import ScoredSnippet
 
 
 def write_predictions(path: Path, snippets: Iterable[ScoredSnippet]) -> None:
-    """Write ``{"id", "lines", "scores", "probabilities", "labels"}`` records; numbers read back exactly."""
+    """Write ``{"id", "lines", "scores", "probabilities", "labels", "fold"}`` records; numbers read back exactly."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
         for s in snippets:
@@ -23,6 +23,7 @@ def write_predictions(path: Path, snippets: Iterable[ScoredSnippet]) -> None:
                 "scores": s.scores.tolist(),
                 "probabilities": s.probabilities.tolist(),
                 "labels": s.labels.tolist(),
+                "fold": s.fold,
             }
             stream.write(json.dumps(record) + "\n")
 
@@ -38,13 +39,16 @@ def read_predictions(path: Path) -> list[ScoredSnippet]:
         try:
             raw = json.loads(line)
             scored = ScoredSnippet(
-                raw["id"],
-                np.array(raw["lines"], dtype=np.int64),
-                *(np.array(raw[name], dtype=np.float64) for name in ("scores", "probabilities", "labels")),
+                snippet_id=raw["id"],
+                line_numbers=np.array(raw["lines"], dtype=np.int64),
+                scores=np.array(raw["scores"], dtype=np.float64),
+                probabilities=np.array(raw["probabilities"], dtype=np.float64),
+                labels=np.array(raw["labels"], dtype=np.float64),
+                fold=int(raw.get("fold", 0)),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise SchemaError(str(path), number, str(error), "not a prediction", "Run pttrust test again.") from error
-        if any(part.shape != scored.line_numbers.shape or part.ndim != 1 for part in scored[1:]):
+        if any(part.shape != scored.line_numbers.shape or part.ndim != 1 for part in scored[1:5]):
             raise SchemaError(str(path), number, "scores", "lists of different lengths", "Run pttrust test again.")
         snippets.append(scored)
     return snippets

@@ -138,6 +138,20 @@ def _check_limits(limit: int | None, min_lines: int, max_lines: int | None) -> N
         raise ConfigError(f"max_lines is {max_lines}, below min_lines = {min_lines}. Raise it, or set it to null.")
 
 
+def _check_portion(portion: tuple[float, float] | None) -> None:
+    if portion is not None and (len(portion) != 2 or not 0 <= portion[0] < portion[1] <= 1):
+        raise ConfigError(
+            f"portion is {list(portion)}; it must be [low, high] with 0 <= low < high <= 1, or null for all files."
+        )
+
+
+def _is_in_portion(relative: str, portion: tuple[float, float]) -> bool:
+    """Whether a file's hash, read as a number in [0, 1), is in [low, high)."""
+    digest = hashlib.sha256(relative.encode("utf-8", "surrogateescape")).digest()
+    low, high = (bound * 2**64 for bound in portion)  # exact; dividing the hash instead could round it up to 1
+    return low <= int.from_bytes(digest[:8], "big") < high
+
+
 def _problem_with(code: str, what: str) -> str | None:
     """Why a program cannot be used, if so: nothing in it, not text, or a line too long to score."""
     if is_blank(code):
@@ -156,6 +170,11 @@ class FolderCorpus(Corpus):
     Hidden files and folders (names that start with a dot) and links that lead out of the folder are left out; links to
     folders are not followed. Everything left out is counted by reason.
 
+    Portions let both stages draw on one folder: disjoint portions of it share no file, whatever the other settings.
+    ``limit`` cannot do that, since two samples overlap by chance. A file is placed by a hash of its path relative to
+    ``path``, so its place depends neither on where the folder lies nor on the other files in it. Copies of a file, and
+    links to it, have places of their own.
+
     Args:
         path: The folder; read recursively, in the order of the sorted relative paths.
         languages: The languages to read, such as ``["python", "java"]``; all known ones where null.
@@ -166,6 +185,8 @@ class FolderCorpus(Corpus):
         seed: Seed of that sample.
         min_lines: Fewest non-blank lines of a program.
         max_lines: Most non-blank lines of a program; no bound where null.
+        portion: ``[low, high]`` with 0 <= low < high <= 1: only the files whose hash is in [low, high); such as
+            ``[0, 0.5]`` for one stage and ``[0.5, 1]`` for the other. All files where null.
     """
 
     def __init__(
@@ -178,8 +199,10 @@ class FolderCorpus(Corpus):
         seed: int = 0,
         min_lines: int = 1,
         max_lines: int | None = None,
+        portion: tuple[float, float] | None = None,
     ) -> None:
         _check_limits(limit, min_lines, max_lines)
+        _check_portion(portion)
         unknown = sorted(set(languages or ()) - set(SUFFIXES))
         if unknown:
             raise ConfigError(f"Unknown language {unknown[0]!r}. Known languages: {', '.join(SUFFIXES)}.")
@@ -198,6 +221,7 @@ class FolderCorpus(Corpus):
         self.seed = seed
         self.min_lines = min_lines
         self.max_lines = max_lines
+        self.portion = portion
 
     @property
     def name(self) -> str:
@@ -205,10 +229,13 @@ class FolderCorpus(Corpus):
         return Path(self.path).expanduser().resolve().name
 
     def describe(self) -> str:
-        """The folder, the unit, the languages and the sample."""
+        """The folder, the unit, the languages, the portion and the sample."""
         languages = ", ".join(self.languages) if self.languages else "all known languages"
+        return f"{self.unit}s of folder {self.path} in {languages}, {self._drawn()}"
+
+    def _drawn(self) -> str:
         sample = "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
-        return f"{self.unit}s of folder {self.path} in {languages}, {sample}"
+        return sample if self.portion is None else f"portion {list(self.portion)} of the files, {sample}"
 
     def programs(self, exclusions: Exclusions) -> Iterator[Program]:
         """The files or functions; ids are ``path/in/folder.py`` or ``path/in/folder.py::Class.method``.
@@ -227,7 +254,7 @@ class FolderCorpus(Corpus):
             suffixes = " ".join(suffix for language in wanted for suffix in SUFFIXES[language])
             left_out = "".join(f"; {line}" for line in exclusions.describe())
             raise SourceError(
-                f"{self.path} holds no source file ({suffixes}{left_out}). Check path, languages and exclude."
+                f"{self.path} holds no source file ({suffixes}{left_out}). Check path, languages, exclude and portion."
             )
         return iter(
             select_programs(
@@ -255,10 +282,9 @@ class FolderCorpus(Corpus):
                     exclusions.add(f"{reason} (folder)", f"{here / name}/")
             subfolders[:] = kept  # what os.walk reads next
             for name in sorted(names):
-                language = _LANGUAGE_OF_SUFFIX.get(PurePosixPath(name).suffix.lower())
-                if language is None or (self.languages is not None and language not in self.languages):
-                    continue
-                reason = self._unwanted(here / name) or self._unreadable(Path(folder, name), language, resolved_root)
+                reason = self._unwanted(here / name) or self._unreadable(Path(folder, name), resolved_root)
+                if reason is None and self.portion is not None and not _is_in_portion(str(here / name), self.portion):
+                    reason = "outside the portion"
                 if reason is None:
                     yield str(here / name)
                 else:
@@ -271,7 +297,10 @@ class FolderCorpus(Corpus):
             return "matches an exclude pattern"
         return None
 
-    def _unreadable(self, file: Path, language: str, root: Path) -> str | None:
+    def _unreadable(self, file: Path, root: Path) -> str | None:
+        language = _LANGUAGE_OF_SUFFIX.get(file.suffix.lower())
+        if language is None or (self.languages is not None and language not in self.languages):
+            return "file of no chosen language"
         if self.unit == "function" and language != "python":
             return "not Python (unit 'function')"
         if file.is_symlink() and not file.resolve().is_relative_to(root):
@@ -281,12 +310,14 @@ class FolderCorpus(Corpus):
     def _read(self, root: Path, files: Iterable[str], exclusions: Exclusions) -> Iterator[Program]:
         for relative in files:
             try:
-                code = (root / relative).read_bytes().decode("utf-8-sig")
-            except UnicodeDecodeError:
-                exclusions.add("binary file", relative)
-                continue
+                data = (root / relative).read_bytes()
             except OSError as error:
                 exclusions.add(f"unreadable file ({error.strerror})", relative)
+                continue
+            try:
+                code = data.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                exclusions.add("binary file" if b"\0" in data else "not UTF-8 text", relative)
                 continue
             problem = _problem_with(code, "file")
             if problem is not None:
@@ -397,6 +428,8 @@ class StandardLibrary(Corpus):
         seed: Seed of that sample.
         min_lines: Fewest non-blank lines of a program.
         max_lines: Most non-blank lines of a program; no bound where null.
+        portion: ``[low, high]``: only the files whose hash is in [low, high), as for ``FolderCorpus``; all files where
+            null. Disjoint portions share no file.
     """
 
     EXCLUDE = (
@@ -424,6 +457,7 @@ class StandardLibrary(Corpus):
         seed: int = 0,
         min_lines: int = 1,
         max_lines: int | None = None,
+        portion: tuple[float, float] | None = None,
     ) -> None:
         self._folder = FolderCorpus(
             path=sysconfig.get_path("stdlib"),
@@ -434,6 +468,7 @@ class StandardLibrary(Corpus):
             seed=seed,
             min_lines=min_lines,
             max_lines=max_lines,
+            portion=portion,
         )
 
     @property
@@ -442,10 +477,8 @@ class StandardLibrary(Corpus):
         return f"python-{sys.version_info.major}.{sys.version_info.minor}-standard-library"
 
     def describe(self) -> str:
-        """The Python version, the unit and the sample."""
-        folder = self._folder
-        sample = "all" if folder.limit is None else f"{folder.limit} at random (seed {folder.seed})"
-        return f"{folder.unit}s of Python {platform.python_version()}'s standard library, {sample}"
+        """The Python version, the unit, the portion and the sample."""
+        return f"{self._folder.unit}s of Python {platform.python_version()}'s standard library, {self._folder._drawn()}"
 
     def programs(self, exclusions: Exclusions) -> Iterator[Program]:
         """The functions or files; ids are paths within the library.

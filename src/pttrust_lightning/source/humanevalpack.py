@@ -63,6 +63,7 @@ class HumanEvalPack(LabelledSource):
             task_id = record.text("task_id")
             language, problem = _language_and_problem(record, task_id)
             if self.languages is not None and language not in self.languages:
+                exclusions.add("record of another language", task_id)
                 continue
             if task_id in snippets or f"{task_id}#correct" in snippets:
                 raise record.error("task_id", f"{task_id!r} is there twice", "Name only one copy of the data set.")

@@ -110,15 +110,6 @@ def implant_bugs(
     return bugs
 
 
-def implant_bug(program: Program, seed: int, operators: Sequence[str] = SEMANTIC_OPERATORS) -> ImplantedBug | None:
-    """The first mutant of ``implant_bugs``, or None where the operators find nothing to edit.
-
-    Raises:
-        ConfigError: An unknown operator, or none at all.
-    """
-    return next(iter(implant_bugs(program, seed, 1, operators)), None)
-
-
 def check_operators(operators: Sequence[str]) -> None:
     """Refuse names that are none of ``SEMANTIC_OPERATORS``.
 

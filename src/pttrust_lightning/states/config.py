@@ -23,7 +23,7 @@ class LineStateConfig:
         line_rule: The token that stands for a line: ``newline`` (the one that carries its terminating newline),
             ``last_code`` (the one that covers its last non-blank character) or ``mean`` (over the line's tokens).
         context_length: Tokens read per program, prompt included; lines beyond it are reported as not scored.
-            null: what the LLM's config allows.
+            null: what the LLM's config allows (``embedded``: 384).
         dtype: The LLM runs in this type. bfloat16 is slow on most CPUs.
         device: ``auto`` (CUDA where there is one, else CPU) or a torch device.
         batch_tokens: Tokens (padding included) that run through the LLM at once.

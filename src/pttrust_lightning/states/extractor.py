@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pttrust_lightning.errors import LanguageModelError, NonFiniteError, TokenAlignmentError
+from pttrust_lightning.errors import ConfigError, LanguageModelError, NonFiniteError, TokenAlignmentError
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.language_model import (
     context_length,
@@ -53,9 +53,7 @@ class LineStateExtractor:
         self._layer = resolve_layer(config.layer, llm_config.num_hidden_layers)
         self._with_uncertainty = with_uncertainty
         self._tokenise = LineTokeniser(load_tokenizer(config), config.line_rule, context_length(config, llm_config))
-        self._device = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-        )
+        self._device = _device(config.device)
         n_blocks = llm_config.num_hidden_layers if with_uncertainty else self._layer + 1
         model = load_causal_lm(config) if with_uncertainty else load_truncated(config)
         self._model = model.to(self._device)
@@ -153,6 +151,13 @@ class LineStateExtractor:
         finally:
             handle.remove()
         return kept[0], output.logits if self._with_uncertainty else None
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    except RuntimeError as error:
+        raise ConfigError(f"Unknown device {name!r}. Set states.device to auto, cpu, cuda or cuda:0.") from error
 
 
 def _pool(hidden: Tensor, first: np.ndarray, last: np.ndarray) -> Tensor:

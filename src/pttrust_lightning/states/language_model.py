@@ -25,6 +25,9 @@ from pttrust_lightning.states.layers import resolve_layer
 EMBEDDED = "embedded"
 """Name of the small code LLM that comes with the package."""
 
+EMBEDDED_CONTEXT = 384
+"""Tokens up to which its loss holds: it was trained on 256; beyond 384 a token costs a nat more."""
+
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "merges.txt", "vocab.txt"]
 _TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
@@ -117,6 +120,8 @@ def context_length(config: LineStateConfig, llm_config: Any) -> int:
         LanguageModelError: More is asked for than the LLM has positions, or it does not say how many it has.
     """
     limit = getattr(llm_config, "max_position_embeddings", None)
+    if config.llm == EMBEDDED and config.context_length is None:
+        return EMBEDDED_CONTEXT
     if config.context_length is None:
         if limit is None:
             raise LanguageModelError(f"{config.llm} does not state its context length. Set states.context_length.")

@@ -1,8 +1,27 @@
 """Subcommands that train nothing themselves: extract, experiment."""
 
-from pttrust_lightning.tools.base import Tool
-from pttrust_lightning.tools.experiment import EXPERIMENT
-from pttrust_lightning.tools.extract import EXTRACT
+from __future__ import annotations
 
-TOOLS: dict[str, Tool] = {tool.name: tool for tool in (EXTRACT, EXPERIMENT)}
-"""The tools by name."""
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+TOOLS = {
+    "extract": "read line states into a cache: --config configs/data/*.yaml",
+    "experiment": "both stages, the baselines and the table: --config configs/experiment/*.yaml",
+}
+"""What each tool does, by name; the module of that name has its ``run``."""
+
+RunLightning = Callable[[list[str]], Any]
+"""Runs one of Lightning's subcommands and returns its CLI (``trainer``, ``model``, ``datamodule``)."""
+
+
+def run_tool(name: str, args: Sequence[str], lightning: RunLightning) -> None:
+    """Run a tool; imported only now, so that help is quick.
+
+    Args:
+        name: One of ``TOOLS``.
+        args: Its arguments.
+        lightning: Runs Lightning's subcommands, for tools that train.
+    """
+    importlib.import_module(f"pttrust_lightning.tools.{name}").run(args, lightning)

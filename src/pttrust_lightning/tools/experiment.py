@@ -23,7 +23,7 @@ from pttrust_lightning.metrics.evaluation import Evaluation, evaluate, paired_di
 from pttrust_lightning.models.calibration import CALIBRATIONS
 from pttrust_lightning.report.predictions import read_predictions, write_predictions
 from pttrust_lightning.report.results import Results, print_results, write_results
-from pttrust_lightning.tools.base import RunLightning, Tool
+from pttrust_lightning.tools import RunLightning
 from pttrust_lightning.types import ScoredSnippet
 
 PTTRUST = "pttrust"
@@ -40,11 +40,16 @@ class Experiment:
         pretrain: Configuration files of stage 1, as for ``pttrust fit``; relative to the experiment's file.
         finetune: Configuration files of stage 2.
         output_dir: Folder of all its runs and of ``results.json``.
-        seed: Of every stage and of the bootstrap.
+        seed: Of training and of the bootstrap. Splits, mutations and samples have seeds of their own, in the data
+            configurations, so that other training seeds meet the same data.
         folds: Cross-validate stage 2 in so many folds by problem; null for one split.
-        bootstrap_samples: Resamples behind the intervals.
+        baselines: Which baselines to fit.
+        bootstrap_samples: Resamples of the test snippets behind the intervals; training noise is not in them.
         pretrain_args: Further options of stage 1, such as ``--trainer.max_epochs=2``.
         finetune_args: Further options of stage 2.
+
+    Raises:
+        ConfigError: A setting that no run could use.
     """
 
     name: str
@@ -53,9 +58,19 @@ class Experiment:
     output_dir: str
     seed: int = 0
     folds: int | None = None
+    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
     bootstrap_samples: int = 1000
     pretrain_args: list[str] = field(default_factory=list)
     finetune_args: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Check before hours are spent."""
+        if unknown := set(self.baselines) - BASELINES.keys():
+            raise ConfigError(f"Unknown baselines {sorted(unknown)}. Choose from {', '.join(BASELINES)}.")
+        if self.bootstrap_samples < 1:
+            raise ConfigError(f"bootstrap_samples is {self.bootstrap_samples}. Set it to at least 1.")
+        if self.folds is not None and self.folds < 2:
+            raise ConfigError(f"folds is {self.folds}. Set it to at least 2, or leave it out for one split.")
 
 
 def run(args: Sequence[str], lightning: RunLightning) -> None:
@@ -87,7 +102,7 @@ def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLi
     Raises:
         ConfigError: A stage's data is not of the stage's kind, or the stage writes no predictions.
     """
-    encoders = {}
+    encoders, stage_1 = {}, {}
     pretraining: Any = None
     for method, options in ((PTTRUST, []), (SAE_NO_CONTRAST, ["--model.init_args.contrastive=none"])):
         pretraining = _fit(
@@ -95,8 +110,9 @@ def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLi
             [*experiment.pretrain_args, *options], lightning,
         )  # fmt: skip
         encoders[method] = run_folder(pretraining.trainer) / "export"
-    scored: dict[str, list[ScoredSnippet]] = {name: [] for name in (PTTRUST, *BASELINES, SAE_NO_CONTRAST)}
-    data: dict[str, Any] = {"unlabelled": _unlabelled_counts(pretraining.datamodule)}
+        stage_1[method] = _epoch_figures(pretraining.trainer)
+    scored: dict[str, list[ScoredSnippet]] = {name: [] for name in (PTTRUST, *experiment.baselines, SAE_NO_CONTRAST)}
+    data: dict[str, Any] = {"unlabelled": _unlabelled_counts(pretraining.datamodule), "stage_1_validation": stage_1}
     for fold in range(experiment.folds or 1):
         fold_args = [f"--data.init_args.folds={experiment.folds}", f"--data.init_args.fold={fold}"]
         labelled: LabelledLines | None = None
@@ -106,16 +122,17 @@ def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLi
             stage = _fit(
                 experiment, config_folder, experiment.finetune, name, [*experiment.finetune_args, *options], lightning
             )
-            scored[method] += _test(stage)
+            scored[method] += [s._replace(fold=fold) for s in _test(stage)]
             labelled = stage.datamodule
         if not isinstance(labelled, LabelledLines):
             raise ConfigError(f"Stage 2 of {experiment.name} needs LabelledLines as its data. Change its data config.")
         data["labelled"] = _labelled_counts(labelled, experiment.folds)
-        for name, baseline in BASELINES.items():
+        test = [s for s in labelled.split["test"] if s.rankable]
+        for name in experiment.baselines:
             rank_zero_info(f"Fitting the baseline '{name}'")
-            fitted = baseline().fit(labelled.split["train"], labelled.split["val"])
-            test = [s for s in labelled.split["test"] if s.rankable]
-            scored[name] += calibrated_scores(fitted, labelled.split["val"], test, CALIBRATIONS["temperature"]())
+            fitted = BASELINES[name]().fit(labelled.split["train"], labelled.split["val"])
+            scores = calibrated_scores(fitted, labelled.split["val"], test, CALIBRATIONS["temperature"]())
+            scored[name] += [s._replace(fold=fold) for s in scores]
     for name, snippets in scored.items():
         write_predictions(Path(experiment.output_dir) / "predictions" / f"{name}.jsonl", snippets)
     return _compare(experiment, data, scored)
@@ -152,6 +169,12 @@ def _test(stage: Any) -> list[ScoredSnippet]:
     path = writer.path(stage.trainer, "test")
     stage.trainer.test(stage.model, datamodule=stage.datamodule, ckpt_path="best", verbose=False, weights_only=True)
     return read_predictions(path)
+
+
+def _epoch_figures(trainer: Any) -> dict[str, float]:
+    """What stage 1 came to on held-out programs, in the last epoch."""
+    figures = {k.removeprefix("val/"): float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+    return {name: figures[name] for name in ("fvu", "l0", "dead_share", "pair_distance")}
 
 
 def _compare(experiment: Experiment, data: dict[str, Any], scored: dict[str, list[ScoredSnippet]]) -> Results:
@@ -210,6 +233,3 @@ def _labelled_counts(datamodule: LabelledLines, folds: int | None) -> dict[str, 
             sorted((datamodule.cache.manifest.exclusions().counts + datamodule.exclusions.counts).items())
         ),
     }
-
-
-EXPERIMENT = Tool("experiment", "both stages, baselines and the table: --config configs/experiment/*.yaml", run)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jsonargparse import ArgumentParser
 
 from pttrust_lightning.datamodules.cached_states import CachedStates
-from pttrust_lightning.tools.base import RunLightning, Tool
+from pttrust_lightning.tools import RunLightning
 
 
 def run(args: Sequence[str], lightning: RunLightning) -> None:
@@ -19,6 +19,3 @@ def run(args: Sequence[str], lightning: RunLightning) -> None:
     parser.add_subclass_arguments(CachedStates, "data", required=True)
     config = parser.instantiate(parser.parse_args(list(args)))
     config.data.prepare_data()
-
-
-EXTRACT = Tool("extract", "read line states into a cache: --config data.yaml", run)
