@@ -116,6 +116,8 @@ def print_results(results: Results, console: Console | None = None) -> None:
 
 def verdict(results: Results, control: str = "surface", metric: str = "hit@1") -> str:
     """What the table says of the method, in a sentence: against the control that sees no LLM at all."""
+    if control not in results.differences:
+        return f"pttrust cannot be compared with {control}, which sees no LLM state: it was not fitted."
     gap = results.differences[control][metric]
     numbers = f"{_number(gap.value, signed=True)} ({_number(gap.low, signed=True)} to {_number(gap.high, signed=True)})"
     if gap.low > 0:

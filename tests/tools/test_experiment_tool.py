@@ -1,0 +1,134 @@
+"""The experiment tool, its stages answered by a stand-in for the Lightning CLI; the real thing runs in test_configs."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from pttrust_lightning.callbacks import WritePredictions
+from pttrust_lightning.datamodules import LabelledLines, UnlabelledStates
+from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.report.predictions import write_predictions
+from pttrust_lightning.report.results import write_results
+from pttrust_lightning.tools.experiment import Experiment, run_experiment
+from pttrust_lightning.types import Exclusions, LabelledSnippet, LineStates, ScoredSnippet, SnippetStates
+
+FIGURES = {"val/fvu": 0.1, "val/l0": 4.0, "val/dead_share": 0.2, "val/pair_distance": 0.3, "train/loss": 1.0}
+
+
+def snippet(i):
+    rng = np.random.default_rng(i)
+    labels = np.eye(6)[i % 6]
+    code = "\n".join(f"line_{i}_{k} = {k}" for k in range(6))
+    labelled = LabelledSnippet(f"s{i}", f"p{i}", "python", "generation", "", code, (i % 6,), False, "human")
+    lines = LineStates(
+        f"s{i}", np.arange(6), torch.from_numpy(rng.normal(size=(6, 4))).float(), rng.normal(size=(6, 3)), 6
+    )
+    return SnippetStates(labelled, lines, labels)
+
+
+class StandIn:
+    """Answers `fit` as the Lightning CLI would, and records what it was asked."""
+
+    def __init__(self, root, writes=True, stage_2_data=LabelledLines):
+        self.asked = []
+        self.root, self.writes, self.stage_2_data = root, writes, stage_2_data
+
+    def __call__(self, args):
+        self.asked.append(args)
+        name = next(a.split("=")[1] for a in args if a.startswith("--trainer.logger.name="))
+        fold = int(next((a.split("=")[1] for a in args if a.startswith("--data.init_args.fold=")), 0))
+        folder = self.root / name
+        trainer = SimpleNamespace(
+            loggers=[], log_dir=str(folder), default_root_dir=str(folder), callback_metrics=FIGURES, callbacks=[]
+        )
+        if name.startswith("pretrain"):
+            data = object.__new__(UnlabelledStates)
+            data.cache = FakeCache()
+            data.corpus = SimpleNamespace(describe=lambda: "a corpus")
+            data.train, data.val = [0], [1]
+        else:
+            if self.writes:
+                trainer.callbacks.append(WritePredictions())
+            data = object.__new__(self.stage_2_data)
+            every = [snippet(i) for i in range(40)]
+            test = [s for i, s in enumerate(every) if i % 2 == fold]
+            rest = [s for i, s in enumerate(every) if i % 2 != fold]
+            data.split = {"train": rest[:12], "val": rest[12:], "test": test}
+            data.cache, data.exclusions = FakeCache(), Exclusions()
+            trainer.test = lambda *_, **__: write_predictions(
+                folder / "predictions-test.jsonl",
+                [
+                    ScoredSnippet(s.snippet.id, s.lines.line_numbers, s.labels + fold, s.labels * 0.5, s.labels)
+                    for s in test
+                ],
+            )
+        return SimpleNamespace(trainer=trainer, model=None, datamodule=data)
+
+
+class FakeCache:
+    n_rows, n_pairs = 7, 3
+    manifest = SimpleNamespace(exclusions=Exclusions)
+
+    def __len__(self):
+        return 2
+
+
+@pytest.fixture
+def provenance_free(monkeypatch):
+    monkeypatch.setattr(UnlabelledStates, "state_provenance", property(lambda self: {"llm": "x"}))
+
+
+def experiment(out, **settings):
+    return Experiment("tried", ["data.yaml"], ["../finetune.yaml"], str(out), bootstrap_samples=20, **settings)
+
+
+def test_stages_are_asked_for_as_a_user_would(tmp_path, provenance_free):
+    lightning = StandIn(tmp_path)
+    settings = {"pretrain_args": ["--trainer.max_epochs=3"], "seed": 5}
+    results = run_experiment(experiment(tmp_path, **settings), Path("some/configs"), lightning)
+    first, second, third, fourth = lightning.asked
+    assert first[:3] == ["fit", "--config", "some/configs/data.yaml"]
+    assert third[2] == "some/finetune.yaml"
+    assert "--model.init_args.contrastive=none" in second and "--model.init_args.contrastive=none" not in first
+    assert all("--seed_everything=5" in asked for asked in lightning.asked)
+    assert "--trainer.max_epochs=3" in first and "--trainer.max_epochs=3" not in third
+    assert f"--model.init_args.encoder={tmp_path / 'pretrain-pttrust' / 'export'}" in third
+    assert f"--model.init_args.encoder={tmp_path / 'pretrain-sae_no_contrast' / 'export'}" in fourth
+    assert list(results.methods) == ["pttrust", "random", "surface", "uncertainty", "probe", "sae_no_contrast"]
+    assert results.methods["pttrust"]["hit@1"].value == 1.0
+    assert results.data["stage_1_validation"]["pttrust"] == {
+        "fvu": 0.1, "l0": 4.0, "dead_share": 0.2, "pair_distance": 0.3
+    }  # fmt: skip
+    assert results.data["test"] == {"snippets": 20, "lines": 120, "wrong_lines": 20}
+
+
+def test_folds_test_every_snippet_once_and_are_not_pooled(tmp_path, provenance_free):
+    lightning = StandIn(tmp_path)
+    results = run_experiment(experiment(tmp_path, folds=2), Path(), lightning)
+    assert sum("finetune" in " ".join(asked) and "fit" in asked for asked in lightning.asked) == 4
+    assert results.data["test"]["snippets"] == 40
+    # The stand-in adds the fold's number to all scores: compared within folds only, wrong lines always come first.
+    assert results.methods["pttrust"]["auroc"].value == 1.0
+    records = (tmp_path / "predictions" / "pttrust.jsonl").read_text().splitlines()
+    assert {json.loads(r)["fold"] for r in records} == {0, 1}
+
+
+def test_only_the_baselines_asked_for_are_fitted(tmp_path, provenance_free):
+    results = run_experiment(experiment(tmp_path, baselines=["random"]), Path(), StandIn(tmp_path))
+    assert list(results.methods) == ["pttrust", "random", "sae_no_contrast"]
+    write_results(tmp_path, results)
+    assert "cannot be compared with surface" in (tmp_path / "results.md").read_text()
+
+
+def test_a_stage_2_that_writes_no_predictions_is_refused(tmp_path, provenance_free):
+    with pytest.raises(ConfigError, match=r"callbacks\.WritePredictions"):
+        run_experiment(experiment(tmp_path), Path(), StandIn(tmp_path, writes=False))
+
+
+def test_data_of_the_wrong_kind_is_refused(tmp_path, provenance_free):
+    with pytest.raises(ConfigError, match="needs LabelledLines"):
+        run_experiment(experiment(tmp_path), Path(), StandIn(tmp_path, stage_2_data=UnlabelledStates))
