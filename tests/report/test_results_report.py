@@ -151,3 +151,10 @@ def test_the_terminal_tables_fit_into_80_columns():
     for name in methods:
         for part in name.split("_"):
             assert part in text
+
+
+def test_zero_has_no_sign():
+    from pttrust_lightning.report.results import _number
+
+    assert [_number(v, digits=2) for v in (-0.001, 0.001, -0.25)] == [".00", ".00", "-.25"]
+    assert [_number(v, signed=True) for v in (-0.0001, 0.0)] == ["+.000", "+.000"]

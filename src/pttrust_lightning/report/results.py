@@ -140,6 +140,7 @@ def _heading(metric: str) -> str:
 def _number(value: float, signed: bool = False, digits: int = 3) -> str:
     if math.isnan(value):
         return "n/a"
+    value = round(value, digits) + 0.0  # + 0.0: no sign on a zero
     text = f"{value:{'+' if signed else ''}.{digits}f}"
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
