@@ -136,7 +136,7 @@ def test_each_checkpoint_holds_the_calibration_of_its_moment(
         path = tmp_path / f"{epoch}.ckpt"
         fresh = module(encoder, seed=5, calibration=calibration)
         fresh.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
-        loaded = RiskFineTuning.load_from_checkpoint(path, weights_only=True)
+        loaded = RiskFineTuning.load_from_checkpoint(path, encoder=encoder, weights_only=True)
         for model in (fresh, loaded):
             assert torch.equal(model.risk_model(states).probabilities, expected)
     assert not torch.equal(seen.seen[0], seen.seen[2])
@@ -160,9 +160,12 @@ def test_the_calibration_is_fitted_to_the_validation_lines(calibration, trainer,
 def test_checkpoints_are_plain(tmp_path, trainer, encoder, labelled):
     _, run = fitted(trainer, encoder, labelled, loss="list_net", hidden=8)
     run.save_checkpoint(tmp_path / "last.ckpt")
-    settings = torch.load(tmp_path / "last.ckpt", weights_only=True)["hyper_parameters"]
-    plain = {"encoder": encoder, "loss": "list_net", "hidden": 8, "calibration": "temperature"}
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    settings = checkpoint["hyper_parameters"]
+    plain = {"loss": "list_net", "hidden": 8, "calibration": "temperature"}
     assert {k: settings[k] for k in plain} == plain
+    assert "encoder" not in settings, "a folder may move"
+    assert checkpoint["encoder_provenance"] == PROVENANCE
 
 
 def test_states_of_another_width_are_refused(encoder):
@@ -284,7 +287,7 @@ def test_a_model_that_was_never_validated_is_not_exported(encoder, tmp_path):
 def test_a_model_loaded_from_its_checkpoint_can_be_exported(trainer, encoder, labelled, tmp_path):
     model, run = fitted(trainer, encoder, labelled)
     run.save_checkpoint(tmp_path / "last.ckpt")
-    again = RiskFineTuning.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True)
+    again = RiskFineTuning.load_from_checkpoint(tmp_path / "last.ckpt", encoder=encoder, weights_only=True)
     again.export(tmp_path / "risk", {"llm": "synthetic"})
     loaded, _ = RiskModel.load(tmp_path / "risk")
     states = labelled.val[0].states

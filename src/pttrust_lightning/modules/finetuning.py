@@ -24,7 +24,8 @@ class RiskFineTuning(LightningModule):
     """Trains the line ranker on a frozen encoder (METHOD: stage 2; PtTrust, arXiv 2504.14640).
 
     Defaults are the paper's. After every validation the calibration is fitted on the validation lines, so that each
-    checkpoint holds ranker and calibration of the same moment.
+    checkpoint holds ranker and calibration of the same moment. It holds the encoder's weights too, but not its folder's
+    place: ``load_from_checkpoint`` takes ``encoder`` again; an exported risk model needs nothing else.
 
     Args:
         encoder: Folder of the sparse autoencoder that stage 1 exported.
@@ -53,7 +54,8 @@ class RiskFineTuning(LightningModule):
         weight_decay: float = 1e-5,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        # Where the encoder lies is no hyperparameter: a checkpoint that named its folder would be lost once that moves.
+        self.save_hyperparameters(ignore=["encoder"])
         autoencoder, self.encoder_provenance = SparseAutoencoder.load(Path(encoder))
         if d_in is not None and d_in != autoencoder.config.d_in:
             raise ConfigError(
@@ -90,6 +92,14 @@ class RiskFineTuning(LightningModule):
                     f"The encoder was trained on states with {field} = {expected!r}, but the data has "
                     f"{given.get(field)!r}. Use the same `states` settings in both stages, or pre-train again."
                 )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the encoder's states come from beside its weights."""
+        checkpoint["encoder_provenance"] = self.encoder_provenance
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it from where the weights come from."""
+        self.encoder_provenance = checkpoint["encoder_provenance"]
 
     def training_step(self, batch: SnippetBatch, batch_idx: int) -> Tensor:
         """One step."""
