@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pttrust_lightning.main import main
+from pttrust_lightning.states.extractor import LineStateExtractor
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -190,6 +191,25 @@ def test_bad_files_are_counted_and_said(corpus, tmp_path, capsys, content, reaso
     assert manifest["source_excluded"][reason]["count"] == 1
     assert "bad.py" in str(manifest["source_excluded"][reason]["examples"])
     assert any("crlf.py" in g for shard in manifest["shards"] for g in shard["groups"])
+
+
+def test_an_interrupted_extraction_keeps_what_it_has(corpus, tmp_path, monkeypatch, capsys):
+    data = [a for a in pretrain_args(corpus, tmp_path / "states", tmp_path) if a.startswith("--data")]
+    extract, calls = LineStateExtractor.extract, []
+
+    def interrupted(self, *args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return extract(self, *args)
+
+    monkeypatch.setattr(LineStateExtractor, "extract", interrupted)
+    assert main(["extract", *data, "--data.groups_per_shard=5"]) == 130
+    assert "run it again" in capsys.readouterr().err
+    assert main(["extract", *data, "--data.groups_per_shard=5"]) == 0
+    assert len(calls) == 2 + 2, "one shard of three was there already"
+    manifest = json.loads((tmp_path / "states" / "manifest.json").read_text())
+    assert sum(len(shard["groups"]) for shard in manifest["shards"]) == 12
 
 
 def test_extract_again_reads_nothing(corpus, tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ IMPORTS_VARIABLE = "PTTRUST_IMPORTS"
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status, 2 for an error that the user can mend."""
+    """Run one command; the exit status: 2 for an error that the user can mend, 130 when interrupted."""
     args = list(sys.argv[1:] if args is None else args)
     if not args or args[0] in ("-h", "--help"):
         print(USAGE)
@@ -56,6 +56,9 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         print(f"pttrust {args[0]}: {own}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"\npttrust {args[0]}: interrupted. What the state caches hold is kept: run it again.", file=sys.stderr)
+        return 130
     finally:
         _finish_wandb_run()
     return 0

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from pttrust_lightning.callbacks import WritePredictions
 from pttrust_lightning.datamodules import LabelledLines, UnlabelledStates
-from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.errors import ConfigError, PtTrustError
 from pttrust_lightning.report.predictions import write_predictions
 from pttrust_lightning.report.results import write_results
 from pttrust_lightning.tools.experiment import Experiment, run_experiment
@@ -78,15 +79,26 @@ class FakeCache:
 
 
 @pytest.fixture
+def without_data(monkeypatch, provenance_free):
+    monkeypatch.setattr("pttrust_lightning.tools.experiment._prepare_data", lambda *_: None)
+
+
+@pytest.fixture
 def provenance_free(monkeypatch):
-    monkeypatch.setattr(UnlabelledStates, "state_provenance", property(lambda self: {"llm": "x"}))
+    """The stand-in's DataModules have no LLM."""
+    real = UnlabelledStates.state_provenance
+    monkeypatch.setattr(
+        UnlabelledStates,
+        "state_provenance",
+        property(lambda self: real.fget(self) if hasattr(self, "states") else {"llm": "x"}),
+    )
 
 
 def experiment(out, **settings):
     return Experiment("tried", ["data.yaml"], ["../finetune.yaml"], str(out), bootstrap_samples=20, **settings)
 
 
-def test_stages_are_asked_for_as_a_user_would(tmp_path, provenance_free):
+def test_stages_are_asked_for_as_a_user_would(tmp_path, without_data):
     lightning = StandIn(tmp_path)
     settings = {"pretrain_args": ["--trainer.max_epochs=3"], "seed": 5}
     results = run_experiment(experiment(tmp_path, **settings), Path("some/configs"), lightning)
@@ -106,7 +118,7 @@ def test_stages_are_asked_for_as_a_user_would(tmp_path, provenance_free):
     assert results.data["test"] == {"snippets": 20, "lines": 120, "wrong_lines": 20}
 
 
-def test_folds_test_every_snippet_once_and_are_not_pooled(tmp_path, provenance_free):
+def test_folds_test_every_snippet_once_and_are_not_pooled(tmp_path, without_data):
     lightning = StandIn(tmp_path)
     results = run_experiment(experiment(tmp_path, folds=2), Path(), lightning)
     assert sum("finetune" in " ".join(asked) and "fit" in asked for asked in lightning.asked) == 4
@@ -117,18 +129,68 @@ def test_folds_test_every_snippet_once_and_are_not_pooled(tmp_path, provenance_f
     assert {json.loads(r)["fold"] for r in records} == {0, 1}
 
 
-def test_only_the_baselines_asked_for_are_fitted(tmp_path, provenance_free):
+def test_only_the_baselines_asked_for_are_fitted(tmp_path, without_data):
     results = run_experiment(experiment(tmp_path, baselines=["random"]), Path(), StandIn(tmp_path))
     assert list(results.methods) == ["pttrust", "random", "sae_no_contrast"]
     write_results(tmp_path, results)
     assert "cannot be compared with surface" in (tmp_path / "results.md").read_text()
 
 
-def test_a_stage_2_that_writes_no_predictions_is_refused(tmp_path, provenance_free):
+def test_a_stage_2_that_writes_no_predictions_is_refused(tmp_path, without_data):
     with pytest.raises(ConfigError, match=r"callbacks\.WritePredictions"):
         run_experiment(experiment(tmp_path), Path(), StandIn(tmp_path, writes=False))
 
 
-def test_data_of_the_wrong_kind_is_refused(tmp_path, provenance_free):
-    with pytest.raises(ConfigError, match="needs LabelledLines"):
-        run_experiment(experiment(tmp_path), Path(), StandIn(tmp_path, stage_2_data=UnlabelledStates))
+@pytest.fixture
+def data_configs(tmp_path):
+    """Small real data for both stages: `label` and `code` name their files."""
+    (tmp_path / "code").mkdir()
+    records = []
+    for i in range(12):
+        code = f"a{i} = {i}\nb{i} = a{i} + {i}\nprint(b{i})\n"
+        (tmp_path / "code" / f"{i}.py").write_text(code)
+        records.append({"id": f"s{i}", "problem_id": f"p{i}", "language": "python", "task": "generation", "prompt": ""})
+        records[-1] |= {"code": code, "wrong_lines": [1], "correct": False, "label_source": "human"}
+    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    corpus = {"class_path": "FolderCorpus", "init_args": {"path": str(tmp_path / "code")}}
+    labels = {"class_path": "JsonlLabelled", "init_args": {"path": str(tmp_path / "labels.jsonl")}}
+    for name, init_args in (("UnlabelledStates", {"corpus": corpus}), ("LabelledLines", {"snippets": labels})):
+        init_args |= {"cache_dir": str(tmp_path / f"cache-{name}")}
+        (tmp_path / f"{name}.yaml").write_text(yaml.dump({"data": {"class_path": name, "init_args": init_args}}))
+    (tmp_path / "other.yaml").write_text("trainer: {max_epochs: 1}\n")
+    return tmp_path
+
+
+def prepared(folder, pretrain="UnlabelledStates", finetune="LabelledLines", lightning=None, **settings):
+    files = {"pretrain": [f"{pretrain}.yaml", "other.yaml"], "finetune": [f"{finetune}.yaml", "other.yaml"]}
+    tried = Experiment("tried", **files, output_dir=str(folder), bootstrap_samples=20, **settings)
+    return run_experiment(tried, folder, lightning or StandIn(folder))
+
+
+def test_the_states_of_both_stages_are_read_first(data_configs, provenance_free):
+    lightning = StandIn(data_configs)
+    prepared(data_configs, lightning=lightning)
+    assert len(lightning.asked) == 4
+    for name in ("UnlabelledStates", "LabelledLines"):
+        assert json.loads((data_configs / f"cache-{name}" / "manifest.json").read_text())["complete"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"finetune": "UnlabelledStates"}, "Stage 2 of tried needs LabelledLines as its data, not UnlabelledStates"),
+        ({"pretrain": "LabelledLines"}, "Stage 1 of tried needs UnlabelledStates"),
+        ({"finetune_args": ["--data.init_args.uncertainty=false"]}, "'uncertainty' needs token probabilities"),
+        ({"finetune_args": ["--data.init_args.snippets.init_args.path=nowhere.jsonl"]}, "nowhere.jsonl does not exist"),
+    ],
+)
+def test_data_that_cannot_be_is_refused_before_anything_is_trained(settings, message, data_configs):
+    lightning = StandIn(data_configs)
+    with pytest.raises(PtTrustError, match=message):
+        prepared(data_configs, lightning=lightning, **settings)
+    assert lightning.asked == []
+
+
+def test_without_its_baseline_no_token_probabilities_are_needed(data_configs, provenance_free):
+    no_uncertainty = {"finetune_args": ["--data.init_args.uncertainty=false"], "baselines": ["surface"]}
+    assert list(prepared(data_configs, **no_uncertainty).methods) == ["pttrust", "surface", "sae_no_contrast"]

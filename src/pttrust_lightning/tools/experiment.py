@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch.utilities import rank_zero_info
 
@@ -24,6 +25,7 @@ from pttrust_lightning.models.calibration import CALIBRATIONS
 from pttrust_lightning.report.predictions import read_predictions, write_predictions
 from pttrust_lightning.report.results import Results, print_results, write_results
 from pttrust_lightning.tools import RunLightning
+from pttrust_lightning.tools.extract import prepare
 from pttrust_lightning.types import ScoredSnippet
 
 PTTRUST = "pttrust"
@@ -101,7 +103,9 @@ def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLi
 
     Raises:
         ConfigError: A stage's data is not of the stage's kind, or the stage writes no predictions.
+        PtTrustError: The data cannot be read; before anything is trained.
     """
+    _prepare_data(experiment, config_folder)
     encoders, stage_1 = {}, {}
     pretraining: Any = None
     for method, options in ((PTTRUST, []), (SAE_NO_CONTRAST, ["--model.init_args.contrastive=none"])):
@@ -115,7 +119,6 @@ def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLi
     data: dict[str, Any] = {"unlabelled": _unlabelled_counts(pretraining.datamodule), "stage_1_validation": stage_1}
     for fold in range(experiment.folds or 1):
         fold_args = [f"--data.init_args.folds={experiment.folds}", f"--data.init_args.fold={fold}"]
-        labelled: LabelledLines | None = None
         for method, encoder in encoders.items():
             name = f"finetune-{method}" + (f"-fold{fold}" if experiment.folds else "")
             options = [f"--model.init_args.encoder={encoder}", *(fold_args if experiment.folds else [])]
@@ -123,9 +126,7 @@ def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLi
                 experiment, config_folder, experiment.finetune, name, [*experiment.finetune_args, *options], lightning
             )
             scored[method] += [s._replace(fold=fold) for s in _test(stage)]
-            labelled = stage.datamodule
-        if not isinstance(labelled, LabelledLines):
-            raise ConfigError(f"Stage 2 of {experiment.name} needs LabelledLines as its data. Change its data config.")
+            labelled: LabelledLines = stage.datamodule
         data["labelled"] = _labelled_counts(labelled, experiment.folds)
         test = [s for s in labelled.split["test"] if s.rankable]
         for name in experiment.baselines:
@@ -136,6 +137,29 @@ def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLi
     for name, snippets in scored.items():
         write_predictions(Path(experiment.output_dir) / "predictions" / f"{name}.jsonl", snippets)
     return _compare(experiment, data, scored)
+
+
+def _prepare_data(experiment: Experiment, config_folder: Path) -> None:
+    """Read the states of both stages, before anything is trained: what is missing shows now, not after stage 1."""
+    for name, configs, args, kind in (
+        ("stage 2", experiment.finetune, experiment.finetune_args, LabelledLines),
+        ("stage 1", experiment.pretrain, experiment.pretrain_args, UnlabelledStates),
+    ):
+        rank_zero_info(f"\n== data of {name} ==")
+        contents = [yaml.safe_load((config_folder / c).read_text(encoding="utf-8")) for c in configs]
+        data = next((c["data"] for c in reversed(contents) if isinstance(c, dict) and "data" in c), None)
+        given = [] if data is None else [f"--data={json.dumps(data)}"]
+        prepared = prepare([*given, *(a for a in args if a.startswith("--data"))])
+        if not isinstance(prepared, kind):
+            raise ConfigError(
+                f"{name.capitalize()} of {experiment.name} needs {kind.__name__} as its data, not "
+                f"{type(prepared).__name__}. Change its data config."
+            )
+        if isinstance(prepared, LabelledLines) and "uncertainty" in experiment.baselines and not prepared.uncertainty:
+            raise ConfigError(
+                "The baseline 'uncertainty' needs token probabilities. Set uncertainty: true in the data config of "
+                "stage 2, or leave it out of baselines."
+            )
 
 
 def _fit(
@@ -201,9 +225,7 @@ def _compare(experiment: Experiment, data: dict[str, Any], scored: dict[str, lis
     )
 
 
-def _unlabelled_counts(datamodule: Any) -> dict[str, Any]:
-    if not isinstance(datamodule, UnlabelledStates):
-        raise ConfigError("Stage 1 needs UnlabelledStates as its data. Change its data config.")
+def _unlabelled_counts(datamodule: UnlabelledStates) -> dict[str, Any]:
     cache = datamodule.cache
     return {
         "corpus": datamodule.corpus.describe(),
