@@ -180,6 +180,7 @@ def test_the_states_of_both_stages_are_read_first(data_configs, provenance_free)
     [
         ({"finetune": "UnlabelledStates"}, "Stage 2 of tried needs LabelledLines as its data, not UnlabelledStates"),
         ({"pretrain": "LabelledLines"}, "Stage 1 of tried needs UnlabelledStates"),
+        ({"pretrain": "missing"}, r"missing\.yaml cannot be read \(FileNotFoundError\)"),
         ({"finetune_args": ["--data.init_args.uncertainty=false"]}, "'uncertainty' needs token probabilities"),
         ({"finetune_args": ["--data.init_args.snippets.init_args.path=nowhere.jsonl"]}, "nowhere.jsonl does not exist"),
     ],

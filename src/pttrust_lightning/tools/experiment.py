@@ -146,7 +146,7 @@ def _prepare_data(experiment: Experiment, config_folder: Path) -> None:
         ("stage 1", experiment.pretrain, experiment.pretrain_args, UnlabelledStates),
     ):
         rank_zero_info(f"\n== data of {name} ==")
-        contents = [yaml.safe_load((config_folder / c).read_text(encoding="utf-8")) for c in configs]
+        contents = [_read_config(config_folder / c) for c in configs]
         data = next((c["data"] for c in reversed(contents) if isinstance(c, dict) and "data" in c), None)
         given = [] if data is None else [f"--data={json.dumps(data)}"]
         prepared = prepare([*given, *(a for a in args if a.startswith("--data"))])
@@ -160,6 +160,16 @@ def _prepare_data(experiment: Experiment, config_folder: Path) -> None:
                 "The baseline 'uncertainty' needs token probabilities. Set uncertainty: true in the data config of "
                 "stage 2, or leave it out of baselines."
             )
+
+
+def _read_config(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"The configuration {os.path.normpath(file)} cannot be read ({type(error).__name__}). Files named in an "
+            "experiment are relative to the experiment's own."
+        ) from error
 
 
 def _fit(
