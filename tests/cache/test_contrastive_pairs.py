@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
-from pttrust_lightning.cache.pairs import EQUAL_STATES, NO_STATE, group_states
+from pttrust_lightning.cache.pairs import EQUAL_STATES, NO_STATE, distinct_pairs, group_states
 from pttrust_lightning.types import Exclusions, LinePair, LineStates, Mutant, Program, ProgramGroup
 
 
@@ -62,3 +63,11 @@ def test_equal_states_are_dropped_by_the_absolute_difference():
     assert found.pairs.tolist() == [[1, 4], [2, 5]]  # [1, 2] - [2, 1] sums to 0, yet they differ
     assert exclusions.counts == {EQUAL_STATES: 1}
     assert exclusions.examples[EQUAL_STATES] == ["o"]
+
+
+def test_distinct_pairs_need_the_absolute_value():
+    a = torch.tensor([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0], [5.0, 5.0]])
+    b = torch.tensor([[1.0, 2.0], [2.0, 1.0], [3.0, 4.0], [5.0, 4.0]])
+    assert distinct_pairs(a, b).tolist() == [False, True, True, True]
+    with pytest.raises(ValueError, match="states_a"):
+        distinct_pairs(torch.ones(2, 3), torch.ones(1, 3))

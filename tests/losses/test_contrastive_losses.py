@@ -6,7 +6,6 @@ import torch
 
 from pttrust_lightning.losses import (
     ccs,
-    distinct_pairs,
     info_nce,
     margin_contrastive,
     pair_distance,
@@ -147,12 +146,6 @@ def test_ccs_is_least_for_confident_opposites_and_symmetric():
     assert all(values[a, b] == pytest.approx(values[b, a]) for a, b in values)
 
 
-def test_distinct_pairs_need_the_absolute_value():
-    a = torch.tensor([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0], [5.0, 5.0]])
-    b = torch.tensor([[1.0, 2.0], [2.0, 1.0], [3.0, 4.0], [5.0, 4.0]])
-    assert distinct_pairs(a, b).tolist() == [False, True, True, True]
-
-
 @pytest.mark.parametrize(
     "loss", [margin_contrastive, pair_info_nce, lambda a, b: info_nce(a, b, b), lambda a, b: ccs(a[:, 0], b[:, 0])]
 )
@@ -173,5 +166,3 @@ def test_contrastive_settings_and_shapes_out_of_range_are_refused():
         margin_contrastive(z, torch.ones(2, 4))
     with pytest.raises(ValueError, match="negatives"):
         info_nce(z, z, torch.ones(2, 5, 4))
-    with pytest.raises(ValueError, match="states_a"):
-        distinct_pairs(z, torch.ones(1, 3))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pttrust_lightning.cache.schema import GroupStates
 from pttrust_lightning.types import Exclusions, LineStates, ProgramGroup
@@ -17,7 +18,7 @@ EQUAL_STATES = "contrastive pair of equal states"
 def group_states(group: ProgramGroup, states: Sequence[LineStates], exclusions: Exclusions) -> GroupStates:
     """Stack the states of a group's programs and find the rows of its contrastive pairs.
 
-    A pair whose two states are equal carries no signal and is dropped (compared by ``|a - b|``).
+    A pair whose two states are equal carries no signal and is dropped (:func:`distinct_pairs`).
 
     Args:
         group: The original and its mutants.
@@ -42,7 +43,31 @@ def group_states(group: ProgramGroup, states: Sequence[LineStates], exclusions: 
     pairs = np.array(rows, dtype=np.int64).reshape(-1, 2)
     if len(pairs):
         stacked = torch.cat([s.states for s in states])
-        distinct = ((stacked[pairs[:, 0]] - stacked[pairs[:, 1]]).abs().sum(-1) > 0).numpy()
+        distinct = distinct_pairs(stacked[pairs[:, 0]], stacked[pairs[:, 1]]).numpy()
         exclusions.add(EQUAL_STATES, group.original.id, int((~distinct).sum()))
         pairs = pairs[distinct]
     return GroupStates(group.original.id, list(states), pairs)
+
+
+def distinct_pairs(states_a: Tensor, states_b: Tensor) -> Tensor:
+    """Which pairs carry a signal: ``sum_d |a_d - b_d| > 0``.
+
+    A mutation that leaves the state of a line as it was (the same line again) cannot be told apart. The absolute
+    value matters: plain differences can add up to 0 or less for states that do differ.
+
+    Args:
+        states_a: States of the original lines, ``(P, D)``.
+        states_b: States of the mutants' lines, ``(P, D)``.
+
+    Returns:
+        True where the two states differ, ``(P,)``.
+
+    Raises:
+        ValueError: If the shapes differ or are not ``(P, D)``.
+    """
+    if states_a.shape != states_b.shape or states_a.ndim != 2:
+        raise ValueError(
+            "states_a and states_b must have one shape of 2 dimensions, got "
+            f"{tuple(states_a.shape)} and {tuple(states_b.shape)}"
+        )
+    return (states_a - states_b).abs().sum(dim=-1) > 0

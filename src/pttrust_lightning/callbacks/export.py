@@ -42,8 +42,7 @@ class ExportModel(Callback):
         """
         if stage != "fit":
             return
-        if not isinstance(pl_module, Exportable):
-            raise ConfigError(f"{type(pl_module).__name__} has no export(). Leave ExportModel out of the callbacks.")
+        _exportable(pl_module)
         if getattr(trainer, "fast_dev_run", False):
             return
         folder = run_folder(trainer) / self.name
@@ -64,8 +63,12 @@ class ExportModel(Callback):
         if checkpoint is not None and checkpoint.best_model_path:
             best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
             pl_module.load_state_dict(best["state_dict"])
-        if not isinstance(pl_module, Exportable):
-            raise ConfigError(f"{type(pl_module).__name__} has no export(). Leave ExportModel out of the callbacks.")
         provenance = getattr(trainer.datamodule, "state_provenance", {})  # type: ignore[attr-defined]
-        pl_module.export(folder, provenance)
+        _exportable(pl_module).export(folder, provenance)
         rank_zero_info(f"Exported the {type(pl_module).__name__} model to {folder}")
+
+
+def _exportable(module: LightningModule) -> Exportable:
+    if not isinstance(module, Exportable):
+        raise ConfigError(f"{type(module).__name__} has no export(). Leave ExportModel out of the callbacks.")
+    return module

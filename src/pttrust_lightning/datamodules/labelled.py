@@ -128,7 +128,7 @@ class LabelledLines(CachedStates):
             name: [s for s, own in zip(joined, split, strict=True) if own == name] for name in ("train", "val", "test")
         }
         for name, part in self.split.items():
-            if not any(s.rankable for s in part):
+            if not self.rankable(name):
                 raise ConfigError(
                     f"The {name} split has no snippet with a wrong line among at least two scored lines "
                     f"({len(part)} snippets of {len(joined)}). Add labelled snippets or change the fractions."
@@ -137,17 +137,21 @@ class LabelledLines(CachedStates):
             for line in self.exclusions.describe():
                 rank_zero_info(f"  {line}")
 
+    def rankable(self, split: Split) -> list[SnippetStates]:
+        """The snippets of a split that can be ranked, in order."""
+        return [s for s in self.split[split] if s.rankable]
+
     def train_dataloader(self) -> DataLoader[SnippetStates]:
         """Shuffled snippets that can be ranked: the others would not train the ranker."""
-        return self._loader([s for s in self.split["train"] if s.rankable], shuffle=True)
+        return self._loader(self.rankable("train"), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[SnippetStates]:
         """The validation snippets that can be ranked."""
-        return self._loader([s for s in self.split["val"] if s.rankable], shuffle=False)
+        return self._loader(self.rankable("val"), shuffle=False)
 
     def test_dataloader(self) -> DataLoader[SnippetStates]:
         """The test snippets that can be ranked."""
-        return self._loader([s for s in self.split["test"] if s.rankable], shuffle=False)
+        return self._loader(self.rankable("test"), shuffle=False)
 
     def predict_dataloader(self) -> DataLoader[SnippetStates]:
         """Every test snippet, the correct ones included."""

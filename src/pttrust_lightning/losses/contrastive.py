@@ -186,23 +186,3 @@ def ccs(p_a: Tensor, p_b: Tensor) -> Tensor:
     consistency = (p_a - (1 - p_b)).square()
     confidence = torch.minimum(p_a, p_b).square()
     return (consistency + confidence).sum() / max(len(p_a), 1)
-
-
-def distinct_pairs(states_a: Tensor, states_b: Tensor) -> Tensor:
-    """Which pairs carry a signal: ``sum_d |a_d - b_d| > 0``.
-
-    A mutation that leaves the state of a line as it was (the same line again) cannot be told apart. The absolute
-    value matters: plain differences can add up to 0 or less for states that do differ.
-
-    Args:
-        states_a: States of the original lines, ``(P, D)``.
-        states_b: States of the mutants' lines, ``(P, D)``.
-
-    Returns:
-        True where the two states differ, ``(P,)``.
-
-    Raises:
-        ValueError: If the shapes differ or are not ``(P, D)``.
-    """
-    _check_pairs(states_a, states_b, "states_a and states_b")
-    return (states_a - states_b).abs().sum(dim=-1) > 0

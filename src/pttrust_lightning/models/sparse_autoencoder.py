@@ -110,6 +110,11 @@ class SparseAutoencoder(nn.Module):
         std = variance.clamp_min(1e-30).sqrt() + _EPS  # clamped: the root of 0 has no finite gradient
         return (states - mean) / std, LayerStatistics(mean, std)
 
+    @property
+    def decoder(self) -> Tensor:
+        """W_dec, ``(D, M)``: the encoder's transpose when tied."""
+        return self.w_enc.T if self.w_dec is None else self.w_dec
+
     def pre_activations(self, states: Tensor) -> Tensor:
         """W_enc (LN(s) - b_pre) + b_enc; ``(..., D)`` to ``(..., M)``."""
         standardised, _ = self.standardise(states)
@@ -121,8 +126,7 @@ class SparseAutoencoder(nn.Module):
 
     def decode(self, latents: Tensor, statistics: LayerStatistics) -> Tensor:
         """Reconstruction in the states' own units; ``(..., M)`` to ``(..., D)``."""
-        decoder = self.w_enc.T if self.w_dec is None else self.w_dec
-        return (nn.functional.linear(latents, decoder) + self.b_pre) * statistics.std + statistics.mean
+        return (nn.functional.linear(latents, self.decoder) + self.b_pre) * statistics.std + statistics.mean
 
     def forward(self, states: Tensor) -> SparseAutoencoderOutput:
         """Encode and decode states ``(N, D)``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torchmetrics import CatMetric
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.losses import RANKING_LOSSES, RankingLoss
 from pttrust_lightning.metrics.line_ranking import LineRankingMetrics
+from pttrust_lightning.models.calibration import CalibrationName
 from pttrust_lightning.models.risk_model import RiskModel
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder
 from pttrust_lightning.modules.examples import ExampleStates
@@ -49,7 +50,7 @@ class RiskFineTuning(LightningModule):
         hidden: int = 32,
         n_layers: int = 4,
         loss: RankingLoss = "neural_ndcg",
-        calibration: Literal["temperature", "isotonic"] = "temperature",
+        calibration: CalibrationName = "temperature",
         lr: float = 1e-4,
         weight_decay: float = 1e-5,
     ) -> None:

@@ -152,7 +152,7 @@ class ContrastivePretraining(LightningModule):
         dead = self.lines_since_fired > self.dead_after
         revived = top_k(output.pre_activations.relu() * dead, self.aux_k)
         standardised, _ = self.autoencoder.standardise(states)
-        decoder = self.autoencoder.w_enc.T if self.autoencoder.w_dec is None else self.autoencoder.w_dec
+        decoder = self.autoencoder.decoder
         live = nn.functional.linear(output.latents, decoder) + self.autoencoder.b_pre
         return aux_k(standardised - live, nn.functional.linear(revived, decoder)) * dead.any()
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pttrust_lightning.errors import TokenAlignmentError
-from pttrust_lightning.source.lines import Line, is_blank, split_lines, with_final_newline
+from pttrust_lightning.source.lines import Line, non_blank_lines, with_final_newline
 from pttrust_lightning.states.line_map import LineTokens, line_tokens, token_spans
 from pttrust_lightning.states.token_bytes import TokenBytes
 from pttrust_lightning.types import LineRule, Program
@@ -62,8 +62,7 @@ class LineTokeniser:
             Line(
                 line.number, line.start + code_start, line.end + code_start, line.terminator_end + code_start, line.text
             )
-            for line in split_lines(with_final_newline(program.code))
-            if not is_blank(line.text)
+            for line in non_blank_lines(with_final_newline(program.code))
         ]
         if not lines:
             nothing = np.zeros(0, dtype=np.int64)

@@ -128,7 +128,7 @@ def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLi
             scored[method] += [s._replace(fold=fold) for s in _test(stage)]
             labelled: LabelledLines = stage.datamodule
         data["labelled"] = _labelled_counts(labelled, experiment.folds)
-        test = [s for s in labelled.split["test"] if s.rankable]
+        test = labelled.rankable("test")
         for name in experiment.baselines:
             rank_zero_info(f"Fitting the baseline '{name}'")
             fitted = BASELINES[name]().fit(labelled.split["train"], labelled.split["val"])
