@@ -19,7 +19,7 @@ $(VENV)/.ready: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,lint,notebooks]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,lint,notebooks,recipe]"
 	@touch $@
 
 quickstart: setup

@@ -1,0 +1,1 @@
+"""How the embedded code LLM is made: corpus, tokenizer, training, export, evaluation."""

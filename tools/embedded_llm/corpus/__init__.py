@@ -1,0 +1,1 @@
+"""The corpus of the embedded code LLM: downloaded, selected, deduplicated, kept apart from benchmarks."""

@@ -1,0 +1,1 @@
+"""Training of the embedded LLM: token files, the LightningDataModule and the LightningModule."""
