@@ -26,9 +26,12 @@ PIECES = "|".join(
         r"\s",
     )
 )
-"""What merges stay within, by order of preference: a newline; blanks at a line's end; indentation; alignment within a
-line; a word (``snake_case`` is one) with the space before it; one digit (numbers off by one differ in a token); a run of
-punctuation, which never takes in the newline (a line's last token is always a bare newline); any other blank."""
+"""What merges stay within, by order of preference.
+
+A newline; blanks at a line's end; indentation; alignment within a line; a word (``snake_case`` is one) with the space
+before it; one digit (numbers off by one differ in a token); a run of punctuation, which never takes in the newline, so
+that a line's last token is always a bare newline; other blanks.
+"""
 
 
 def train_tokenizer(codes: Iterator[str], vocab_size: int, context_length: int) -> PreTrainedTokenizerFast:
