@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from tools.embedded_llm.training.token_files import Tokens, load_tokens, mixture_order, window
+from tools.embedded_llm.training.token_files import Tokens, load_tokens, mixture, window
 
 
 class MixedWindows(IterableDataset[Tensor]):
@@ -58,26 +60,20 @@ class MixedWindows(IterableDataset[Tensor]):
         return {name: seen * weight / total / self.n_windows(name) for name, weight in self.weights.items()}
 
     def __iter__(self) -> Iterator[Tensor]:
-        number = self.first_batch
-        block = 1024  # batches planned at a time
+        order = mixture(self.weights, self.seed)
+        used = Counter(itertools.islice(order, self.first_batch * self.batch_size))
+        streams = {name: self._windows(name, used[name]) for name in self.weights}
         while True:
-            end = (number // block + 1) * block
-            order = mixture_order(self.weights, end * self.batch_size, self.seed)
-            used = dict.fromkeys(self.weights, 0)
-            for language in order[: number * self.batch_size]:
-                used[language] += 1
-            while number < end:
-                rows = []
-                for language in order[number * self.batch_size : (number + 1) * self.batch_size]:
-                    rows.append(self._window(language, used[language]))
-                    used[language] += 1
-                yield torch.from_numpy(np.stack(rows).astype(np.int64))
-                number += 1
+            rows = [next(streams[name]) for name in itertools.islice(order, self.batch_size)]
+            yield torch.from_numpy(np.stack(rows).astype(np.int64))
 
-    def _window(self, language: str, use: int) -> Tokens:
-        turn, place = divmod(use, self.n_windows(language))
-        order = np.random.default_rng([self.seed, turn]).permutation(self.n_windows(language))
-        return window(self.tokens[language], int(order[place]), self.context_length)
+    def _windows(self, language: str, first: int) -> Iterator[Tokens]:
+        """A language's windows from the one that is used as number ``first``, in another order each pass."""
+        n = self.n_windows(language)
+        for turn in itertools.count(first // n):
+            order = np.random.default_rng([self.seed, turn]).permutation(n)
+            for place in order[first % n if turn == first // n else 0 :]:
+                yield window(self.tokens[language], int(place), self.context_length)
 
 
 class HeldOutWindows(Dataset[Tensor]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,11 +53,11 @@ def window(tokens: Tokens, index: int, length: int) -> Tokens:
     return np.take(tokens, np.arange(start, start + length + 1), mode="wrap")
 
 
-def mixture_order(weights: dict[str, float], n: int, seed: int) -> list[str]:
-    """Which language each of the first ``n`` windows comes from: any stretch holds them in proportion.
+def mixture(weights: dict[str, float], seed: int) -> Iterator[str]:
+    """Which language each window comes from, without end: any stretch holds them in proportion.
 
-    Low-discrepancy rather than drawn: each window goes to the language that lags furthest behind its share, so that a
-    run of any length sees the same mixture, and a resumed one goes on where it stopped.
+    Low-discrepancy rather than drawn: each window goes to the language that lags furthest behind its share, so that
+    runs of any length see the same mixture.
 
     Raises:
         ValueError: A weight is not positive.
@@ -67,13 +68,10 @@ def mixture_order(weights: dict[str, float], n: int, seed: int) -> list[str]:
     share = np.array([weights[name] for name in names]) / sum(weights.values())
     offset = np.random.default_rng(seed).random(len(names))
     given = np.zeros(len(names))
-    order = []
-    for step in range(n):
-        lag = share * (step + 1) + offset * share - given
-        chosen = int(np.argmax(lag / share))
+    for step in itertools.count(1):
+        chosen = int(np.argmax((share * step - given) / share + offset))
         given[chosen] += 1
-        order.append(names[chosen])
-    return order
+        yield names[chosen]
 
 
 def load_tokens(folder: Path, split: Split) -> dict[str, Tokens]:
