@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import jsonargparse
 import torch
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from tools.embedded_llm.training.data import TokenWindows
 from tools.embedded_llm.training.module import CausalLanguageModelling
+
+IMPORTABLE = ("lightning", "tools.embedded_llm", "torch")
+"""Modules that a YAML file may name: naming one runs it."""
 
 
 class TrainingCLI(LightningCLI):
@@ -19,6 +23,7 @@ class TrainingCLI(LightningCLI):
 
 def main(args: ArgsType = None) -> None:
     """Run the command line."""
+    jsonargparse.set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(IMPORTABLE))
     torch.set_float32_matmul_precision("high")  # where a GPU multiplies in fp32 at all
     TrainingCLI(
         CausalLanguageModelling,

@@ -131,3 +131,9 @@ def test_every_configuration_composes(path):
     config = yaml.safe_load(result.stdout)
     assert config["model"]["vocab_size"] <= 16384
     assert sum(config["data"]["weights"].values()) == pytest.approx(1)
+
+
+def test_a_configuration_cannot_name_other_modules(made, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        fit(made, tmp_path, "--trainer.callbacks+=antigravity.Flight")
+    assert "not allowed" in capsys.readouterr().err
