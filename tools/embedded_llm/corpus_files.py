@@ -9,6 +9,8 @@ from typing import Literal
 
 Split = Literal["train", "held_out"]
 
+SPLITS: tuple[Split, ...] = ("train", "held_out")
+
 
 def languages_of(corpus: Path, split: Split) -> list[str]:
     """Languages that a split of the corpus holds, sorted.

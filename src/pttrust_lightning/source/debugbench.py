@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal, get_args
 
 from pttrust_lightning.errors import ConfigError, SourceError
 from pttrust_lightning.source.alignment import wrong_lines_by_alignment
-from pttrust_lightning.source.jsonl import Record, read_records
+from pttrust_lightning.source.jsonl import Record, read_file_or_folder
 from pttrust_lightning.source.labelled import LabelledSource
 from pttrust_lightning.source.lines import is_blank
 from pttrust_lightning.types import Exclusions, LabelledSnippet
@@ -103,7 +101,7 @@ class DebugBench(LabelledSource):
         """
         snippets: list[LabelledSnippet] = []
         occurrences: dict[str, int] = {}
-        for record in self._records():
+        for record in read_file_or_folder(self.path, "python3.jsonl, java.jsonl"):
             language, bug_type, slug = _language(record), _bug_type(record), _named(record, "slug")
             base = f"{language}/{bug_type}/{slug}"
             number = occurrences[base] = occurrences.get(base, 0) + 1
@@ -139,17 +137,6 @@ class DebugBench(LabelledSource):
                 "Check path, languages and bug_types."
             )
         return snippets
-
-    def _records(self) -> Iterator[Record]:
-        folder = Path(self.path).expanduser()
-        if not folder.is_dir():
-            yield from read_records(self.path)
-            return
-        files = sorted(folder.glob("*.jsonl"))
-        if not files:
-            raise SourceError(f"{self.path} holds no .jsonl file. Name the folder of python3.jsonl, java.jsonl, ...")
-        for file in files:
-            yield from read_records(str(file))
 
 
 def _language(record: Record) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from pttrust_lightning.errors import ConfigError, SourceError
 from pttrust_lightning.source.alignment import wrong_lines_by_alignment
-from pttrust_lightning.source.jsonl import Record, read_records
+from pttrust_lightning.source.jsonl import Record, read_file_or_folder
 from pttrust_lightning.source.labelled import LabelledSource
 from pttrust_lightning.types import Exclusions, LabelledSnippet
 
@@ -97,15 +96,7 @@ class HumanEvalPack(LabelledSource):
             for language in self.languages or ["python"]:
                 yield from _downloaded(_CONFIGURATION_OF[language])
             return
-        folder = Path(self.path).expanduser()
-        if not folder.is_dir():
-            yield from read_records(self.path)
-            return
-        files = sorted(folder.glob("*.jsonl"))
-        if not files:
-            raise SourceError(f"{self.path} holds no .jsonl file. Name the folder of python.jsonl, java.jsonl, ...")
-        for file in files:
-            yield from read_records(str(file))
+        yield from read_file_or_folder(self.path, "python.jsonl, java.jsonl")
 
 
 def _language_and_problem(record: Record, task_id: str) -> tuple[str, str]:

@@ -135,6 +135,28 @@ def read_records(path: str) -> Iterator[Record]:
         raise SourceError(f"{path} is empty. Write one JSON object a line into it.")
 
 
+def read_file_or_folder(path: str, example: str) -> Iterator[Record]:
+    """Yield the records of a JSONL file, or of all JSONL files of a folder in the order of their names.
+
+    Args:
+        path: The file or folder.
+        example: Files that the folder is expected to hold, for the message.
+
+    Raises:
+        SourceError: The folder holds no JSONL file, or a file cannot be used.
+        SchemaError: As for :func:`read_records`.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        yield from read_records(path)
+        return
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise SourceError(f"{path} holds no .jsonl file. Name the folder of {example}, ...")
+    for file in files:
+        yield from read_records(str(file))
+
+
 def _parse(path: str, number: int, line: bytes) -> dict[str, Any]:
     if b"\0" in line:
         raise SourceError(f"{path} is a binary file (it holds NUL bytes). Name a JSONL text file in UTF-8.")

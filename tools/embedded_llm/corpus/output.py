@@ -13,8 +13,7 @@ from tools.embedded_llm.corpus.build import Document, Result
 from tools.embedded_llm.corpus.contamination import GRAM_TOKENS, MIN_DISTINCT_WORDS, BenchmarkIndex
 from tools.embedded_llm.corpus.parallel import Pool, benchmark_index
 from tools.embedded_llm.corpus.sources import LANGUAGES
-
-PARTS = ("train", "held_out")
+from tools.embedded_llm.corpus_files import SPLITS, read_codes
 
 
 def part_of(document: Document) -> str:
@@ -53,7 +52,7 @@ def write_corpus(documents: list[Document], folder: Path) -> dict[str, str]:
     """
     (folder / "manifest.json").unlink(missing_ok=True)  # a manifest stands for a complete corpus only
     hashes: dict[str, str] = {}
-    for part in PARTS:
+    for part in SPLITS:
         for language in LANGUAGES:
             path = folder / part / f"{language}.jsonl"
             chosen = [d for d in documents if d.language == language and part_of(d) == part]
@@ -64,13 +63,11 @@ def write_corpus(documents: list[Document], folder: Path) -> dict[str, str]:
     return hashes
 
 
-def read_codes(folder: Path) -> Iterator[str]:
+def _written_codes(folder: Path) -> Iterator[str]:
     """The code of every record of a written corpus."""
-    for part in PARTS:
+    for part in SPLITS:
         for path in sorted((folder / part).glob("*.jsonl")):
-            with path.open(encoding="utf-8") as file:
-                for line in file:
-                    yield json.loads(line)["code"]
+            yield from read_codes(folder, part, path.stem)
 
 
 def _holds_passage(code: str) -> bool:
@@ -80,7 +77,7 @@ def _holds_passage(code: str) -> bool:
 
 def count_contaminated(folder: Path, pool: Pool) -> int:
     """Number of records of a written corpus that hold a benchmark's passage; 0 unless the build is wrong."""
-    return sum(pool.map(_holds_passage, read_codes(folder)))
+    return sum(pool.map(_holds_passage, _written_codes(folder)))
 
 
 def corpus_sha256(hashes: Mapping[str, str]) -> str:
@@ -90,7 +87,7 @@ def corpus_sha256(hashes: Mapping[str, str]) -> str:
 
 def sizes(documents: Iterable[Document]) -> dict[str, dict[str, dict[str, int]]]:
     """Files and bytes by part and language."""
-    counts: dict[str, dict[str, dict[str, int]]] = {part: {} for part in PARTS}
+    counts: dict[str, dict[str, dict[str, int]]] = {part: {} for part in SPLITS}
     for document in documents:
         cell = counts[part_of(document)].setdefault(document.language, {"files": 0, "bytes": 0})
         cell["files"] += 1
@@ -169,7 +166,7 @@ def table(result: Result) -> str:
     lines = [f"{'language':<12}{'train files':>12}{'MB':>9}{'held-out':>10}{'MB':>8}   dropped"]
     reasons = result.dropped.counts
     for language in (*LANGUAGES, *sorted(set(reasons) - set(LANGUAGES))):
-        train, held_out = (counts[part].get(language, {"files": 0, "bytes": 0}) for part in PARTS)
+        train, held_out = (counts[part].get(language, {"files": 0, "bytes": 0}) for part in SPLITS)
         n_dropped = sum(reasons.get(language, Counter()).values())
         if not train["files"] + held_out["files"] + n_dropped:
             continue

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pttrust_lightning.errors import SourceError
 from pttrust_lightning.source.jsonl import read_records
 from pttrust_lightning.types import Exclusions
-
-Split = Literal["train", "held_out"]
+from tools.embedded_llm.corpus_files import Split
 
 BEYOND_LIMIT = "file beyond the bytes asked for"
 

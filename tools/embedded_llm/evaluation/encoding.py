@@ -11,20 +11,14 @@ from pttrust_lightning.errors import TokenAlignmentError
 from pttrust_lightning.states.line_map import token_spans
 from pttrust_lightning.states.token_bytes import TokenBytes
 from pttrust_lightning.types import IntArray
+from tools.embedded_llm.encoding import encode_codes
 from tools.embedded_llm.evaluation.corpus_split import CorpusFile
-
-_BATCH = 256
 
 
 def encode(tokenizer: Any, files: Sequence[CorpusFile]) -> Iterator[IntArray]:
-    """Token ids of each file, no special token among them: text that looks like one is text."""
-    for start in range(0, len(files), _BATCH):
-        codes = [file.code for file in files[start : start + _BATCH]]
-        encoded = tokenizer(
-            codes, add_special_tokens=False, return_attention_mask=False, split_special_tokens=True, verbose=False
-        )
-        for ids in encoded["input_ids"]:
-            yield np.array(ids, dtype=np.int64)
+    """Token ids of each file."""
+    for ids in encode_codes(tokenizer, (file.code for file in files)):
+        yield np.array(ids, dtype=np.int64)
 
 
 def encode_exactly(tokenizer: Any, files: Sequence[CorpusFile]) -> list[IntArray]:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import AutoTokenizer
 
-from tools.embedded_llm.corpus_files import Split, languages_of, read_codes
+from tools.embedded_llm.corpus_files import SPLITS, Split, languages_of, read_codes
+from tools.embedded_llm.encoding import encode_codes
 
 Tokens = NDArray[np.uint16]
-_BATCH = 256
 
 
 def encode_split(corpus: Path, split: Split, language: str, tokenizer: Any) -> Tokens:
@@ -28,23 +28,9 @@ def encode_split(corpus: Path, split: Split, language: str, tokenizer: Any) -> T
     """
     if len(tokenizer) > 1 << 16:
         raise ValueError(f"the tokenizer has {len(tokenizer):,} tokens; token files hold 65,536 at most")
-    parts: list[Tokens] = []
-    for codes in _batches(read_codes(corpus, split, language)):
-        encoded = tokenizer(codes, return_attention_mask=False, split_special_tokens=True, verbose=False)["input_ids"]
-        for ids in encoded:
-            parts.append(np.array([tokenizer.bos_token_id, *ids], dtype=np.uint16))
+    codes = read_codes(corpus, split, language)
+    parts = [np.array([tokenizer.bos_token_id, *ids], dtype=np.uint16) for ids in encode_codes(tokenizer, codes)]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint16)
-
-
-def _batches(codes: Iterator[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    for code in codes:
-        batch.append(code)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def window(tokens: Tokens, index: int, length: int) -> Tokens:
@@ -97,8 +83,7 @@ def main(args: Sequence[str] | None = None) -> None:
     options = parser.parse_args(args)
     tokenizer = AutoTokenizer.from_pretrained(str(options.tokenizer), trust_remote_code=False)
     counts: dict[str, dict[str, dict[str, int]]] = {}
-    splits: tuple[Split, ...] = ("train", "held_out")
-    for split in splits:
+    for split in SPLITS:
         for language in tqdm(languages_of(options.corpus, split), desc=split):
             tokens = encode_split(options.corpus, split, language, tokenizer)
             path = options.output / split / f"{language}.npy"
