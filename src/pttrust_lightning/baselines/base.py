@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
@@ -11,15 +12,21 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from pttrust_lightning.errors import ConfigError, NonFiniteError
 from pttrust_lightning.types import FloatArray, SnippetStates
 
 
+@functools.cache
+def _thread_pools() -> ThreadpoolController:
+    """The process's thread pools: looking for them takes longer than a fit, so it is done once."""
+    return ThreadpoolController()
+
+
 def _one_thread() -> Any:
     """A context without threads: sums in the order that threads finish make scores depend on the number of cores."""
-    return threadpool_limits(limits=1)
+    return _thread_pools().limit(limits=1)
 
 
 class Baseline(ABC):
