@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
+from pttrust_lightning.baselines.base import LogisticLineScorer
 from pttrust_lightning.datamodules.splits import split_by_fold
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.metrics import reciprocal_rank
@@ -70,36 +68,32 @@ def cross_validated(
     Raises:
         ConfigError: There are too few groups, or all lines of a fold are wrong.
     """
-    # One thread: sums in the order that threads finish make scores depend on the number of cores. Limited here and not
-    # at each fit, as the package's scorer does: looking for the thread pools takes longer than a fit.
-    with threadpool_limits(limits=1):
-        scores: list[FloatArray] = [np.empty(0)] * len(features)
-        cs = []
-        for fold in range(int(folds.max()) + 1):
-            train, test = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
-            inner = fold_of_each([groups[i] for i in train], INNER_FOLDS, seed)
-            cs.append(_best_c(name, [features[i] for i in train], [labels[i] for i in train], inner))
-            probe = _Probe(name, [features[i] for i in train], [labels[i] for i in train])
-            for i, of_snippet in zip(test, probe.scores(cs[-1], [features[i] for i in test]), strict=True):
-                scores[i] = of_snippet
+    scores: list[FloatArray] = [np.empty(0)] * len(features)
+    cs = []
+    for fold in range(int(folds.max()) + 1):
+        train, test = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
+        inner = fold_of_each([groups[i] for i in train], INNER_FOLDS, seed)
+        cs.append(_best_c(name, [features[i] for i in train], [labels[i] for i in train], inner))
+        probe = _Probe(name, [features[i] for i in train], [labels[i] for i in train])
+        for i, of_snippet in zip(test, probe.scores(cs[-1], [features[i] for i in test]), strict=True):
+            scores[i] = of_snippet
     return Probed(scores, cs)
 
 
 class _Probe:
-    """One standardisation, and a regression for each strength of the penalty; the package's, but for its threads."""
+    """The package's scorer, standardised once and fitted with each strength of the penalty."""
 
     def __init__(self, name: str, features: Sequence[FloatArray], labels: Sequence[FloatArray]) -> None:
-        self._scaler = StandardScaler()
-        self._rows = self._scaler.fit_transform(np.concatenate(features).astype(np.float64))
-        self._wrong = np.concatenate(labels) > 0
-        if self._wrong.all():
-            raise ConfigError(f"{name}: all {len(self._wrong)} training lines of a fold are wrong. Use fewer folds.")
+        self._scorer = LogisticLineScorer(name)
+        self._rows = self._scorer.prepare(np.concatenate(features).astype(np.float64))
+        self._labels = np.concatenate(labels)
+        if (self._labels > 0).all():
+            raise ConfigError(f"{name}: all {len(self._labels)} training lines of a fold are wrong. Use fewer folds.")
 
     def scores(self, c: float, features: Sequence[FloatArray]) -> list[FloatArray]:
         """Logits of the lines of each snippet, by a regression fitted with this strength."""
-        # Newton's method goes on to the optimum, where quasi-Newton ones stop nearby, at a place that rounding decides.
-        model = LogisticRegression(C=c, solver="newton-cholesky", tol=1e-8, max_iter=1000).fit(self._rows, self._wrong)
-        logits = model.decision_function(self._scaler.transform(np.concatenate(features).astype(np.float64)))
+        self._scorer.fit_prepared(self._rows, self._labels, c)
+        logits = self._scorer.score(np.concatenate(features).astype(np.float64))
         return np.split(logits, np.cumsum([len(f) for f in features])[:-1])
 
 
