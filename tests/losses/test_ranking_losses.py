@@ -15,7 +15,6 @@ from pttrust_lightning.losses import (
     list_net,
     neural_ndcg,
     neural_sort,
-    sinkhorn,
 )
 
 ALL = pytest.mark.parametrize("name", sorted(RANKING_LOSSES))
@@ -83,17 +82,6 @@ def test_a_large_common_offset_costs_no_precision_in_float32():
     logits = torch.tensor([[0.25, 0.5, -0.125, 0.0625]])
     mask = torch.ones(1, 4, dtype=torch.bool)
     torch.testing.assert_close(neural_sort(logits + 1e6, mask), neural_sort(logits, mask))
-
-
-def test_sinkhorn_makes_doubly_stochastic_and_keeps_permutations():
-    logits, _, mask = batch()
-    relaxed = neural_sort(logits, mask)
-    assert (relaxed.sum(-2) - mask.double()).abs().max() > 0.1
-    scaled = sinkhorn(relaxed, 200)
-    torch.testing.assert_close(scaled.sum(-1), mask.double())
-    torch.testing.assert_close(scaled.sum(-2), mask.double(), atol=1e-6, rtol=0)
-    hard = torch.eye(4).flip(0)[None]
-    torch.testing.assert_close(sinkhorn(hard, 5), hard)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from pttrust_lightning.losses.ranking import (
     list_net,
     neural_ndcg,
     neural_sort,
-    sinkhorn,
 )
 from pttrust_lightning.losses.reconstruction import fraction_of_variance_unexplained, normalised_reconstruction
+from pttrust_lightning.losses.sinkhorn import sinkhorn_factors
 
 __all__ = [
     "CONTRASTIVE_LOSSES",
@@ -39,6 +39,6 @@ __all__ = [
     "normalised_reconstruction",
     "pair_distance",
     "pair_info_nce",
-    "sinkhorn",
+    "sinkhorn_factors",
     "unit_latents",
 ]

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pttrust_lightning.losses._precision import full_precision
+from pttrust_lightning.losses.sinkhorn import sinkhorn_factors
 
 RankingLoss = Literal["neural_ndcg", "approx_ndcg", "list_net", "bce"]
 """Names of the ranking losses, keys of ``RANKING_LOSSES``."""
@@ -98,30 +99,6 @@ def neural_sort(logits: Tensor, mask: Tensor, temperature: float = 1.0) -> Tenso
     return inner.softmax(dim=-1).masked_fill(~present, 0.0)
 
 
-def sinkhorn(matrix: Tensor, iterations: int) -> Tensor:
-    """Sinkhorn scaling (Sinkhorn 1964): columns, then rows, are divided by their sums, ``iterations`` times.
-
-    The number of rounds is fixed: stopping at a tolerance would have the host wait for the device each round.
-
-    Args:
-        matrix: Non-negative, ``(B, T, T)``; all-zero rows and columns stay zero.
-        iterations: Number of rounds; 0 returns the matrix as it is.
-
-    Returns:
-        ``(B, T, T)``: rows sum to 1, columns nearly so.
-
-    Raises:
-        ValueError: If iterations is negative.
-    """
-    if iterations < 0:
-        raise ValueError(f"iterations must be at least 0, got {iterations}")
-    for _ in range(iterations):
-        for dim in (-2, -1):
-            sums = matrix.sum(dim=dim, keepdim=True)
-            matrix = matrix / torch.where(sums > 0, sums, 1.0)
-    return matrix
-
-
 def neural_ndcg(
     logits: Tensor, relevance: Tensor, mask: Tensor, temperature: float = 1.0, sinkhorn_iterations: int = 30
 ) -> Tensor:
@@ -129,9 +106,10 @@ def neural_ndcg(
 
         L = mean over snippets of 1 - (1 / maxDCG) sum_i (scale(P) y)_i / log2(1 + i)
 
-    P from ``neural_sort``; scale is ``sinkhorn``. Gains are linear (y, not 2^y - 1), as in ``metrics.ndcg``; for
-    labels 0 and 1 the two agree. As the temperature falls the loss tends to 1 - NDCG of the hard order; 0 is
-    perfect. Without scaling P is stochastic by rows alone and the loss can fall slightly below 0.
+    P from ``neural_sort``; scale(P) = diag(r) P diag(c) with the factors of ``sinkhorn_factors``. Gains are linear (y,
+    not 2^y - 1), as in ``metrics.ndcg``; for labels 0 and 1 the two agree. As the temperature falls the loss tends to
+    1 - NDCG of the hard order; 0 is perfect. Without scaling P is stochastic by rows alone and the loss can fall
+    slightly below 0.
 
     Args:
         logits: Line scores, ``(B, T)``.
@@ -147,8 +125,9 @@ def neural_ndcg(
         ValueError: If the shapes differ, the mask is not boolean or a setting is out of range.
     """
     logits, relevance, counts = _prepare(logits, relevance, mask)
-    permutation = sinkhorn(neural_sort(logits, mask, temperature), sinkhorn_iterations)
-    gains = (permutation * relevance[:, None, :]).sum(dim=-1)
+    permutation = neural_sort(logits, mask, temperature)
+    rows, columns = sinkhorn_factors(permutation, sinkhorn_iterations)
+    gains = rows * (permutation * (columns * relevance)[:, None, :]).sum(dim=-1)
     dcg = (gains * _discounts(relevance)).sum(dim=-1)
     return _mean_over(1.0 - dcg / _ideal_dcg(relevance), counts)
 
