@@ -14,7 +14,7 @@ from pttrust_lightning.types import Exclusions, ScoredSnippet
 from tools.embedded_llm.evaluation import bootstrap
 from tools.embedded_llm.evaluation.depths import METRICS, compare_depths
 from tools.embedded_llm.evaluation.labelled_sets import LabelledSet, labelled_sets
-from tools.embedded_llm.evaluation.line_readings import Reading, read_lines
+from tools.embedded_llm.evaluation.line_readings import read_lines
 from tools.embedded_llm.evaluation.llms import ComparedLlm, compared_llms
 from tools.embedded_llm.evaluation.probes import CS, INNER_FOLDS
 from tools.embedded_llm.evaluation.ranks import mean_wrong_rank, percentile
@@ -78,7 +78,7 @@ def run_bugs(options: BugsOptions) -> dict[str, Any]:
 def _set_report(options: BugsOptions, labelled: LabelledSet, llms: Sequence[ComparedLlm]) -> dict[str, Any]:
     programs = [snippet.program() for snippet in labelled.snippets]
     unread = {llm.name: Exclusions() for llm in llms}
-    readings: dict[str, dict[str, Reading]] = {llm.name: read_lines(llm, programs, unread[llm.name]) for llm in llms}
+    readings = {llm.name: read_lines(llm, programs, unread[llm.name]) for llm in llms}
     work = same_work(labelled.snippets, readings)
     report = {"name": labelled.name, **_counts(labelled, work, unread)}
     if not work.snippets:
@@ -99,7 +99,7 @@ def _counts(labelled: LabelledSet, work: SameWork, unread: dict[str, Exclusions]
         "wrong_lines": int(sum(labels.sum() for labels in work.labels)),
         "left_out": dict(sorted(left_out.counts.items())),
         "not_rankable_under": {name: dict(sorted(e.counts.items())) for name, e in work.exclusions.items()},
-        "not_aligned_under": {name: e.describe() for name, e in unread.items() if e.counts},
+        "not_read_under": {name: e.describe() for name, e in unread.items() if e.counts},
     }
 
 

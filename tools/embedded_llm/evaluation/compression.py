@@ -17,7 +17,6 @@ from pttrust_lightning.types import Exclusions
 from tools.embedded_llm.evaluation import bootstrap, ngram
 from tools.embedded_llm.evaluation.compressors import COMPRESSORS, bits_by_file, solid_bits
 from tools.embedded_llm.evaluation.corpus_split import CorpusFile, read_files
-from tools.embedded_llm.evaluation.devices import device_of
 from tools.embedded_llm.evaluation.encoding import encode, encode_exactly
 from tools.embedded_llm.evaluation.likelihood import score_tokens
 from tools.embedded_llm.evaluation.llms import ComparedLlm, bos_token_id, compared_llms, tokenizer_of
@@ -129,7 +128,7 @@ def _ngram(options: CompressionOptions, llm: ComparedLlm, language: str, files: 
 
 def _llm(llm: ComparedLlm, held_out: dict[str, list[CorpusFile]]) -> dict[str, Coded]:
     tokenizer = tokenizer_of(llm)
-    model: Any = load_causal_lm(llm.config).to(device_of(llm.config.device))
+    model: Any = load_causal_lm(llm.config)
     bos = bos_token_id(llm, tokenizer)
     result = {}
     for language, files in held_out.items():

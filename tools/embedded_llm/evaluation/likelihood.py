@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pttrust_lightning.errors import NonFiniteError
+from pttrust_lightning.states.batching import by_length
 from pttrust_lightning.types import FloatArray, IntArray
 
 _LOGITS = 32 * 2**20
@@ -85,7 +86,7 @@ def score_tokens(model: Any, sequences: Sequence[IntArray], bos: int, context: i
     todo = [w for text, sequence in enumerate(sequences) for w in windows(text, len(sequence), context)]
     budget = max(_LOGITS // int(model.config.vocab_size), 1)
     with tqdm(total=len(todo), desc=title, unit=" windows", disable=None) as bar:
-        for batch in _batches(todo, budget):
+        for batch in by_length(todo, lambda window: window.end - window.start, budget):
             logits = model(input_ids=_padded(batch, inputs, bos, model.device), use_cache=False).logits
             for row, window in enumerate(batch):
                 scored = logits[row, window.first - window.start : window.end - window.start].float()
@@ -98,18 +99,6 @@ def score_tokens(model: Any, sequences: Sequence[IntArray], bos: int, context: i
     if not all(np.isfinite(s.nats).all() for s in scores):
         raise NonFiniteError(f"{title}: the LLM gave NaN or infinite probabilities. Export it again from a sound run.")
     return scores
-
-
-def _batches(todo: Sequence[Window], budget: int) -> Iterator[list[Window]]:
-    """Windows of similar length, at most ``budget`` tokens with padding (or a single window)."""
-    batch: list[Window] = []
-    for window in sorted(todo, key=lambda w: (w.end - w.start, w.text, w.start)):
-        if batch and (len(batch) + 1) * (window.end - window.start) > budget:
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch
 
 
 def _padded(batch: Sequence[Window], inputs: Sequence[IntArray], bos: int, device: torch.device) -> torch.Tensor:

@@ -8,10 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from pttrust_lightning.datamodules.splits import merge_groups
-from pttrust_lightning.types import Exclusions, FloatArray, LabelledSnippet, LineStates, SnippetStates
-from tools.embedded_llm.evaluation.line_readings import Reading
+from pttrust_lightning.types import (
+    Exclusions,
+    FloatArray,
+    IntArray,
+    LabelledSnippet,
+    LineStates,
+    ProgramStates,
+    SnippetStates,
+)
 
-NOT_READ = "snippet whose tokens do not map to its lines"
+NOT_READ = "snippet without a line that could be read"
 ONE_LINE = "snippet with fewer than two non-blank lines"
 FEW_LINES = "snippet with fewer than two lines within the context"
 NO_WRONG_LINE = "snippet without a wrong line within the context"
@@ -33,7 +40,7 @@ class SameWork:
 
     snippets: list[LabelledSnippet]
     labels: list[FloatArray]
-    readings: dict[str, list[Reading]]
+    readings: dict[str, list[ProgramStates]]
     exclusions: dict[str, Exclusions]
     left_out: Exclusions
 
@@ -51,7 +58,7 @@ class SameWork:
         ]
 
 
-def same_work(snippets: Sequence[LabelledSnippet], readings: Mapping[str, Mapping[str, Reading]]) -> SameWork:
+def same_work(snippets: Sequence[LabelledSnippet], readings: Mapping[str, Mapping[str, ProgramStates]]) -> SameWork:
     """Keep what every LLM can rank: two lines or more within its context, one of them wrong.
 
     Args:
@@ -77,11 +84,24 @@ def same_work(snippets: Sequence[LabelledSnippet], readings: Mapping[str, Mappin
         work.snippets.append(snippet)
         work.labels.append(labels)
         for name, of_llm in readings.items():
-            work.readings[name].append(of_llm[snippet.id].at_lines(shortest))
+            work.readings[name].append(_at_lines(of_llm[snippet.id], shortest))
     return work
 
 
-def _not_rankable(snippet: LabelledSnippet, reading: Reading | None) -> str | None:
+def _at_lines(reading: ProgramStates, line_numbers: IntArray) -> ProgramStates:
+    """The same of some of its lines."""
+    assert reading.uncertainty is not None
+    rows = np.flatnonzero(np.isin(reading.line_numbers, line_numbers))
+    return ProgramStates(
+        reading.program_id,
+        reading.line_numbers[rows],
+        reading.states[:, rows],
+        reading.uncertainty[rows],
+        reading.n_lines,
+    )
+
+
+def _not_rankable(snippet: LabelledSnippet, reading: ProgramStates | None) -> str | None:
     """Why an LLM cannot rank the snippet's lines; None if it can."""
     if reading is None:
         return NOT_READ

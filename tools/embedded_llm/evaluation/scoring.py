@@ -70,17 +70,13 @@ def score_all(work: SameWork, llms: Sequence[ComparedLlm], folds: int, seed: int
         return Fitted(_scored(work, probed.scores, fold_of), probed.cs)
 
     first = llms[0].name
-    surface, uncertainty = SurfaceBaseline(), UncertaintyBaseline()
+    surface, baseline = SurfaceBaseline(), UncertaintyBaseline()
+    uncertainty = {llm.name: [baseline.features(s) for s in work.states(llm.name, 0)] for llm in llms}
     return Scores(
         chance=_scored(work, [np.zeros(len(labels)) for labels in work.labels]),
         surface=fitted(SURFACE, [surface.features(s) for s in work.states(first, 0)]),
-        surprisal={
-            llm.name: _scored(work, [mean_surprisal(r.uncertainty) for r in work.readings[llm.name]]) for llm in llms
-        },
-        uncertainty={
-            llm.name: fitted(f"uncertainty of {llm.name}", [uncertainty.features(s) for s in work.states(llm.name, 0)])
-            for llm in llms
-        },
+        surprisal={name: _scored(work, [mean_surprisal(u) for u in of_llm]) for name, of_llm in uncertainty.items()},
+        uncertainty={name: fitted(f"uncertainty of {name}", of_llm) for name, of_llm in uncertainty.items()},
         blocks={
             llm.name: [
                 fitted(f"block {layer + 1} of {llm.name}", [r.states[layer].numpy() for r in work.readings[llm.name]])

@@ -73,7 +73,7 @@ def _print_counts(found: dict[str, Any], console: Console) -> None:
     for name, reasons in found["not_rankable_under"].items():
         for reason, n in reasons.items():
             console.print(f"  {n} under {name}: {reason}")
-    for name, lines in found["not_aligned_under"].items():
+    for name, lines in found["not_read_under"].items():
         for line in lines:
             console.print(f"  {name}: {line}")
 

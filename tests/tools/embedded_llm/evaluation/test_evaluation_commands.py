@@ -125,7 +125,7 @@ def test_a_context_too_short_for_any_snippet(llm_pair, data, tmp_path, capsys):
     [
         (["compression", "--corpus=nowhere"], "nowhere/held_out/python.jsonl does not exist"),
         (["bugs", "--data=nowhere"], "Set --data to the folder"),
-        (["bugs", "--device=none"], "--device none cannot be used"),
+        (["bugs", "--device=none"], "device 'none' cannot be used"),
     ],
 )
 def test_errors_are_messages(llm_pair, data, capsys, arguments, message):

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tools.embedded_llm.evaluation import line_readings
-from tools.embedded_llm.evaluation.line_readings import Reading, read_lines
+from tools.embedded_llm.evaluation.line_readings import read_lines
 from tools.embedded_llm.evaluation.llms import compared_llms
 from tools.embedded_llm.evaluation.same_work import (
     FEW_LINES,
@@ -16,10 +15,9 @@ from tools.embedded_llm.evaluation.same_work import (
     same_work,
 )
 
-from pttrust_lightning.errors import NonFiniteError
 from pttrust_lightning.states.config import LineStateConfig
-from pttrust_lightning.states.extractor import LineStateExtractor
-from pttrust_lightning.types import Exclusions, LabelledSnippet, Program
+from pttrust_lightning.states.extractor import BEYOND_CONTEXT, NOT_ALIGNED, LineStateExtractor
+from pttrust_lightning.types import Exclusions, LabelledSnippet, Program, ProgramGroup, ProgramStates
 
 CODE = "def f(x):\n    y = x + 1\n\n    return y\n"
 PROGRAMS = [
@@ -34,42 +32,26 @@ def llm(llm_folders):
     return compared_llms([f"{llm_folders['qwen2']}:64"], "cpu")[0]
 
 
-def test_every_block_is_what_the_package_extracts(llm, monkeypatch):
-    monkeypatch.setattr(line_readings, "_LOGITS", 1)  # one program at a time, where the package has them in one batch
+def test_every_block_is_what_the_package_extracts(llm):
     found = read_lines(llm, PROGRAMS, Exclusions())
+    assert list(found) == ["short", "long"]
     for layer in range(llm.n_blocks):
         config = LineStateConfig(llm=llm.config.llm, context_length=64, layer=layer, device="cpu")
-        for lines in LineStateExtractor(config, with_uncertainty=True).extract(PROGRAMS, Exclusions()):
+        extractor = LineStateExtractor(config, with_uncertainty=True)
+        for lines in extractor.extract([ProgramGroup(program) for program in PROGRAMS], Exclusions()):
             reading = found[lines.program_id]
             assert reading.line_numbers.tolist() == lines.line_numbers.tolist()
             assert reading.n_lines == lines.n_lines
-            torch.testing.assert_close(reading.states[layer], lines.states, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(reading.states[layer], lines.states[0], rtol=1e-4, atol=1e-4)
             assert reading.uncertainty == pytest.approx(lines.uncertainty, abs=1e-3)
 
 
-def test_a_prompt_that_fills_the_context_leaves_no_line(llm):
-    reading = read_lines(llm, PROGRAMS, Exclusions())["long prompt"]
-    assert len(reading.line_numbers) == 0 and reading.n_lines == 3
-    assert reading.states.shape == (llm.n_blocks, 0, llm.width)
-
-
-def test_programs_that_cannot_be_mapped_are_counted(llm):
+def test_what_cannot_be_read_is_counted(llm):
     exclusions = Exclusions()
     found = read_lines(llm, [Program("nfc", "x = 'e\u0301'\n", "python"), *PROGRAMS], exclusions)
-    assert "nfc" not in found and len(found) == 3
-    assert exclusions.counts == {line_readings.NOT_ALIGNED: 1}
-
-
-def test_nonsense_is_refused(llm, monkeypatch):
-    def broken(config):
-        model = load(config)
-        next(model.parameters()).data.fill_(float("nan"))
-        return model
-
-    load = line_readings.load_causal_lm
-    monkeypatch.setattr(line_readings, "load_causal_lm", broken)
-    with pytest.raises(NonFiniteError, match="short: qwen2 gave NaN"):
-        read_lines(llm, PROGRAMS[:1], Exclusions())
+    assert list(found) == ["short", "long"]
+    assert exclusions.counts[NOT_ALIGNED] == 1
+    assert exclusions.examples[BEYOND_CONTEXT][-1] == "long prompt"
 
 
 def snippet(id_, n_lines, *wrong):
@@ -79,7 +61,8 @@ def snippet(id_, n_lines, *wrong):
 
 def reading(n_read, n_lines):
     numbers = np.arange(n_read)
-    return Reading(numbers, torch.arange(2.0 * n_read).reshape(2, n_read, 1), np.tile(numbers[:, None], 3), n_lines)
+    states = torch.arange(2.0 * n_read).reshape(2, n_read, 1)
+    return ProgramStates("", numbers, states, np.tile(numbers[:, None], 3), n_lines)
 
 
 def test_all_llms_are_asked_the_same():

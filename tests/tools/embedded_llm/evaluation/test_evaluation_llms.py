@@ -4,7 +4,6 @@ import json
 import shutil
 
 import pytest
-from tools.embedded_llm.evaluation.devices import device_of
 from tools.embedded_llm.evaluation.llms import bos_token_id, compared_llms, tokenizer_of
 
 from pttrust_lightning.errors import ConfigError, LanguageModelError
@@ -51,11 +50,3 @@ def test_the_token_that_starts_a_text(llm_folders, tmp_path):
     (tmp_path / "none" / "config.json").write_text(json.dumps(config | {"bos_token_id": None}))
     with pytest.raises(LanguageModelError, match="none has no token that starts a text"):
         bos_token_id(qwen2, tokenizer_of(qwen2))
-
-
-def test_devices():
-    assert device_of("cpu").type == "cpu"
-    assert device_of("auto").type in ("cpu", "cuda")
-    for name in ("gpu", "cuda:99"):
-        with pytest.raises(ConfigError, match=f"--device {name} cannot be used"):
-            device_of(name)
