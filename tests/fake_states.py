@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pttrust_lightning.types import Exclusions, LinePair, LineStates, Mutant, Program, ProgramGroup
+from pttrust_lightning.types import Exclusions, LinePair, Mutant, Program, ProgramGroup, ProgramStates
 
 D = 6
+LAYERS = (3, 7)
+KEY = {"llm": "tiny", "layers": LAYERS, "rounds": (0.15, 0.2)}
+ROW_BYTES = D * 4 * len(LAYERS)
 
 
 def make_groups(n: int, seed: int = 0) -> list[ProgramGroup]:
@@ -29,15 +32,21 @@ def make_groups(n: int, seed: int = 0) -> list[ProgramGroup]:
     return groups
 
 
-def line_states(program: Program, uncertainty: bool = False) -> LineStates | None:
-    """One state a line, from its text alone."""
+def line_states(program: Program, uncertainty: bool = False) -> ProgramStates | None:
+    """A state a line and layer: in the first layer from the line's text alone.
+
+    In the second from what is assigned to, and from whether this is a first mutant, so that pairs may be equal in
+    either layer and distinct in the other.
+    """
     if program.id.startswith("empty"):
         return None
     lines = program.code.split("\n")
-    rows = [np.random.default_rng(zlib.crc32(line.encode())).normal(size=D) for line in lines]
+    first_mutant = program.id.endswith("#round0")
+    seen = [lines, [f"{line.split(' = ')[0]} {first_mutant}" for line in lines]]
+    rows = [[np.random.default_rng(zlib.crc32(text.encode())).normal(size=D) for text in layer] for layer in seen]
     states = torch.from_numpy(np.array(rows, dtype=np.float32))
-    features = states[:, :3].double().numpy() if uncertainty else None
-    return LineStates(program.id, np.arange(len(lines)), states, features, len(lines) + 1)
+    features = states[0, :, :3].double().numpy() if uncertainty else None
+    return ProgramStates(program.id, np.arange(len(lines)), states, features, len(lines) + 1)
 
 
 class FakeExtractor:
@@ -46,17 +55,21 @@ class FakeExtractor:
     Args:
         calls: Calls that succeed; the next one raises. None: all.
         uncertainty: Whether states come with token probabilities.
+        error: What the next call raises.
     """
 
-    def __init__(self, calls: int | None = None, uncertainty: bool = False) -> None:
-        self.calls, self.uncertainty = calls, uncertainty
+    def __init__(
+        self, calls: int | None = None, uncertainty: bool = False, error: type[BaseException] = RuntimeError
+    ) -> None:
+        self.calls, self.uncertainty, self.error = calls, uncertainty, error
         self.read: list[str] = []
 
-    def __call__(self, programs: Sequence[Program], exclusions: Exclusions) -> list[LineStates]:
+    def __call__(self, groups: Sequence[ProgramGroup], exclusions: Exclusions) -> list[ProgramStates]:
         if self.calls == 0:
-            raise RuntimeError("interrupted")
+            raise self.error("interrupted")
         if self.calls is not None:
             self.calls -= 1
+        programs = [p for group in groups for p in group.programs]
         self.read += [p.id for p in programs]
         found = [line_states(p, self.uncertainty) for p in programs]
         for program, states in zip(programs, found, strict=True):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pttrust_lightning.cache.writer import cache_contents
 from pttrust_lightning.main import main
 from pttrust_lightning.states.extractor import LineStateExtractor
 
@@ -82,7 +83,7 @@ def test_both_stages_fit_test_and_predict(corpus, labelled, tmp_path, capsys):
     encoder = out / "pretrain" / "version_0" / "export"
     assert {p.name for p in encoder.iterdir()} == {"config.json", "model.safetensors"}
     shape = json.loads((encoder / "config.json").read_text())["model"]
-    assert shape["d_in"] == 192, "the width of the states must reach the built model"
+    assert shape["d_in"] == 256, "the width of the states must reach the built model"
 
     finetune = finetune_args(labelled, tmp_path / "states2", encoder, out)
     assert main(finetune) == 0
@@ -158,7 +159,7 @@ def test_a_cache_of_other_settings_is_refused_by_field_name(corpus, tmp_path, ca
     assert main(pretrain_args(corpus, cache, tmp_path)) == 0
     capsys.readouterr()
     assert main(pretrain_args(corpus, cache, tmp_path, "--data.states.layer=2")) == 2
-    assert "made with layer = 1, but this run asks for 2" in capsys.readouterr().err
+    assert "made with layers = [1], but this run asks for [2]" in capsys.readouterr().err
     assert main(pretrain_args(corpus, cache, tmp_path, "--data.mutation_seed=1")) == 2
     assert "mutation_seed" in capsys.readouterr().err
 
@@ -190,7 +191,7 @@ def test_bad_files_are_counted_and_said(corpus, tmp_path, capsys, content, reaso
     manifest = json.loads((tmp_path / "states" / "manifest.json").read_text())
     assert manifest["source_excluded"][reason]["count"] == 1
     assert "bad.py" in str(manifest["source_excluded"][reason]["examples"])
-    assert any("crlf.py" in g for shard in manifest["shards"] for g in shard["groups"])
+    assert "crlf.py" in cache_contents(tmp_path / "states").groups
 
 
 def test_an_interrupted_extraction_keeps_what_it_has(corpus, tmp_path, monkeypatch, capsys):
@@ -204,12 +205,13 @@ def test_an_interrupted_extraction_keeps_what_it_has(corpus, tmp_path, monkeypat
         return extract(self, *args)
 
     monkeypatch.setattr(LineStateExtractor, "extract", interrupted)
-    assert main(["extract", *data, "--data.groups_per_shard=5"]) == 130
+    assert main(["extract", *data, "--data.shard_megabytes=0.02"]) == 130
     assert "run it again" in capsys.readouterr().err
-    assert main(["extract", *data, "--data.groups_per_shard=5"]) == 0
-    assert len(calls) == 2 + 2, "one shard of three was there already"
-    manifest = json.loads((tmp_path / "states" / "manifest.json").read_text())
-    assert sum(len(shard["groups"]) for shard in manifest["shards"]) == 12
+    assert len(cache_contents(tmp_path / "states").entries) == 1
+    assert main(["extract", *data, "--data.shard_megabytes=0.02"]) == 0
+    contents = cache_contents(tmp_path / "states")
+    assert len(calls) == len(contents.entries) + 1 > 2, "only the interrupted shard was read again"
+    assert len(contents.groups) == 12
 
 
 def test_extract_again_reads_nothing(corpus, tmp_path, monkeypatch):
@@ -286,7 +288,7 @@ def test_own_classes_are_imported_where_the_environment_allows_it(tmp_path, allo
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--data.states.device=cud", "Unknown device 'cud'"),
+        ("--data.states.device=cud", "The device 'cud' cannot be used"),
         ("--data.programs_per_batch=0", "programs_per_batch is 0"),
         ("--data.states.batch_tokens=0", "batch_tokens is 0"),
         ("--data.storage_dtype=float64", "storage_dtype"),

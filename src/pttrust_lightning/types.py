@@ -185,8 +185,27 @@ class Exclusions:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramStates:
+    """What one pass of the LLM leaves of a program: the states of its scored lines in every layer that is read.
+
+    Attributes:
+        program_id: The program's id.
+        line_numbers: 0-based numbers of the scored lines, strictly increasing, ``(T,)``.
+        states: One state a layer and line, layers in ascending order, ``(L, T, D)``; on the CPU, as they are stored.
+        uncertainty: As in :class:`LineStates`, ``(T, 3)``.
+        n_lines: Number of non-blank lines of the program, scored or not.
+    """
+
+    program_id: str
+    line_numbers: IntArray
+    states: Tensor
+    uncertainty: FloatArray | None = None
+    n_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LineStates:
-    """The states of one program's scored lines, with what is known of each from the same pass.
+    """The states of one program's scored lines in one layer, with what is known of each from the same pass.
 
     Attributes:
         program_id: The program's id.

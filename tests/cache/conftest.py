@@ -1,24 +1,69 @@
 from __future__ import annotations
 
+import os
+
 import pytest
-from fake_states import D, FakeExtractor, make_groups
+from fake_states import KEY, LAYERS, ROW_BYTES, D, FakeExtractor, make_groups
 
 from pttrust_lightning.cache.reader import StateCache
-from pttrust_lightning.cache.writer import fill_cache, open_manifest
-
-KEY = {"llm": "tiny", "layer": 3, "rounds": (0.15, 0.2)}
+from pttrust_lightning.cache.writer import cache_contents, fill_cache, finish_cache, open_manifest
 
 
-def fill(folder, groups=None, extract=None, groups_per_shard=4, key=KEY, d=D, storage_dtype="float32"):
-    """Fill a cache as ``prepare_data`` does; the manifest comes back."""
+def fill(
+    folder,
+    groups=None,
+    extract=None,
+    rows_per_shard=60,
+    key=KEY,
+    storage_dtype="float32",
+    ranks=(0,),
+    world_size=1,
+    finish=True,
+    **options,
+):
+    """Fill a cache as ``prepare_data`` does; what its journals say comes back."""
     groups = make_groups(18) if groups is None else groups
-    manifest = open_manifest(folder, key, d, storage_dtype)
-    return fill_cache(folder, manifest, groups, extract or FakeExtractor(), groups_per_shard)
+    for rank in ranks:
+        manifest = open_manifest(folder, key, D, storage_dtype)
+        shard_bytes = rows_per_shard * ROW_BYTES
+        extract = extract or FakeExtractor()
+        fill_cache(folder, manifest, groups, extract, shard_bytes, rank=rank, world_size=world_size, **options)
+    return finish_cache(folder) if finish else cache_contents(folder)
+
+
+def contents(folder):
+    """Everything that a reader gets from a cache, byte for byte."""
+    found = []
+    for layer in LAYERS:
+        cache = StateCache(folder, layer=layer)
+        batch = cache.groups(range(len(cache)))
+        found += [cache.group_ids, batch.states.numpy().tobytes(), batch.pairs.numpy().tobytes()]
+    return found
+
+
+def shards(folder):
+    return {p.name: p.read_bytes() for p in folder.glob("*.h5")}
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch):
+    """What is asked of the disk, and when, has tests of its own; the others need not wait for it."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(name="fill")
 def fill_fixture():
     return fill
+
+
+@pytest.fixture(name="contents")
+def contents_fixture():
+    return contents
+
+
+@pytest.fixture(name="shards")
+def shards_fixture():
+    return shards
 
 
 @pytest.fixture
@@ -30,4 +75,4 @@ def folder(tmp_path):
 
 @pytest.fixture
 def cache(folder):
-    return StateCache(folder)
+    return StateCache(folder, layer=LAYERS[0])

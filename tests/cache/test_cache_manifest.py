@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from pttrust_lightning.cache.manifest import MANIFEST_NAME, plain_key, read_manifest, write_manifest
 from pttrust_lightning.cache.reader import StateCache
-from pttrust_lightning.cache.writer import open_manifest
+from pttrust_lightning.cache.writer import finish_cache, open_manifest
 from pttrust_lightning.errors import CacheError, CacheMismatchError
 
 KEY = {
     "llm": "tiny", "revision": None, "weights_sha256": "ab", "tokenizer_sha256": "cd", "quantisation": None,
-    "layer": 3, "line_rule": "newline", "context_length": 512, "dtype": "float32", "corpus_sha256": "ef",
+    "layers": (3, 7), "line_rule": "newline", "context_length": 512, "dtype": "float32", "corpus_sha256": "ef",
     "operators": ("switch_inside", "delete_line"), "rounds": (0.15, 0.2), "mutation_seed": 0, "uncertainty": False,
 }  # fmt: skip
 OTHER = {
     "llm": "other", "revision": "v2", "weights_sha256": "xx", "tokenizer_sha256": "xx", "quantisation": {"bits": 4},
-    "layer": 4, "line_rule": "mean", "context_length": 256, "dtype": "bfloat16", "corpus_sha256": "xx",
+    "layers": (3, 8), "line_rule": "mean", "context_length": 256, "dtype": "bfloat16", "corpus_sha256": "xx",
     "operators": ("delete_line", "switch_inside"), "rounds": (0.15,), "mutation_seed": 1, "uncertainty": True,
 }  # fmt: skip
 
@@ -37,7 +37,7 @@ def test_every_field_that_differs_is_refused_and_named(made, fill, field):
     for use in (
         lambda: open_manifest(made, changed, D, "float32"),
         lambda: fill(made, key=changed, extract=extract),
-        lambda: StateCache(made, changed),
+        lambda: StateCache(made, changed, layer=3),
     ):
         with pytest.raises(CacheMismatchError, match=rf"{made} was made with {field} = ") as caught:
             use()
@@ -48,14 +48,14 @@ def test_every_field_that_differs_is_refused_and_named(made, fill, field):
 @pytest.mark.parametrize("field", KEY)
 def test_a_field_that_only_one_side_knows_is_refused_too(made, field):
     without = {k: v for k, v in KEY.items() if k != field}
-    if KEY[field] is not None:
+    if KEY[field] is not None and field != "layers":
         with pytest.raises(CacheMismatchError) as caught:
             open_manifest(made, without, D, "float32")
         assert caught.value.field == field
-    StateCache(made, without)  # a reader asks for what it knows
+    StateCache(made, without, layer=3)  # a reader asks for what it knows
     for key in ({**KEY, "new_field": 1}, {"new_field": 1}):
         with pytest.raises(CacheMismatchError) as caught:
-            StateCache(made, key)
+            StateCache(made, key, layer=3)
         assert caught.value.field == "new_field"
 
 
@@ -69,12 +69,12 @@ def test_the_storage_type_is_part_of_the_key(made):
 
 def test_equal_keys_compare_by_value(made):
     assert open_manifest(made, {**KEY, "rounds": [0.15, 0.2]}, D, "float32").complete
-    StateCache(made, {"rounds": (0.15, 0.2), "layer": 3})
+    StateCache(made, {"rounds": (0.15, 0.2), "layers": (7, 3)}, layer=3)
 
 
 def test_the_first_field_in_order_is_named(made):
     with pytest.raises(CacheMismatchError) as caught:
-        StateCache(made, OTHER)
+        StateCache(made, OTHER, layer=3)
     assert caught.value.field == "context_length"
 
 
@@ -109,8 +109,12 @@ def test_a_manifest_comes_back(made):
         b"3",
         b"{}",
         b"\xff\xfe",
-        b'{"schema_version": 1}',
-        b'{"schema_version": 1, "shards": 3}',
+        b'{"schema_version": 2}',
+        b'{"schema_version": 2, "key": {}, "d": 6, "storage_dtype": "float32"}',
+        b'{"schema_version": 2, "key": {"layers": []}, "d": 6, "storage_dtype": "float32"}',
+        b'{"schema_version": 2, "key": {"layers": [7, 3]}, "d": 6, "storage_dtype": "float32"}',
+        b'{"schema_version": 2, "key": {"layers": [true]}, "d": 6, "storage_dtype": "float32"}',
+        b'{"schema_version": 2, "key": {"layers": [-1]}, "d": 6, "storage_dtype": "float32"}',
     ],
 )
 def test_garbage_is_refused_and_named(made, content):
@@ -120,49 +124,58 @@ def test_garbage_is_refused_and_named(made, content):
             use()
 
 
-def fields_of(manifest):
-    return [(name,) for name in manifest] + [("shards", name) for name in manifest["shards"][0]]
-
-
-@pytest.mark.parametrize("value", [None, "text", 3, [3], {"a": 3}, [None], [{"file": 3}]], ids=str)
+@pytest.mark.parametrize("value", [None, "text", 3, [3], {"a": 3}, [None]], ids=str)
 def test_a_field_of_another_type_is_refused(made, value):
     raw = json.loads((made / MANIFEST_NAME).read_text())
     refused = 0
-    for path in fields_of(raw):
-        changed = json.loads(json.dumps(raw))
-        target = changed["shards"][0] if len(path) == 2 else changed
-        if type(target[path[-1]]) is type(value) and path[-1] not in (
-            "groups",
-            "shards",
-            "excluded",
-            "source_excluded",
-        ):
+    for field in raw:
+        if type(raw[field]) is type(value) and field not in ("key", "source_excluded", "schema_version"):
             continue  # of the right type: another test's matter
-        target[path[-1]] = value
-        (made / MANIFEST_NAME).write_text(json.dumps(changed))
-        for use in (lambda: StateCache(made, KEY), lambda: open_manifest(made, KEY, D, "float32")):
+        (made / MANIFEST_NAME).write_text(json.dumps({**raw, field: value}))
+        for use in (lambda: StateCache(made, KEY, layer=3), lambda: open_manifest(made, KEY, D, "float32")):
             with pytest.raises(CacheError):
                 use()
             refused += 1
     assert refused >= 12
 
 
-def test_another_schema_version_is_refused_by_name(made):
+@pytest.mark.parametrize("version", [1, 3, None, "2"])
+def test_another_schema_version_is_refused_by_name(made, version):
     raw = json.loads((made / MANIFEST_NAME).read_text())
-    (made / MANIFEST_NAME).write_text(json.dumps(raw | {"schema_version": 2}))
+    (made / MANIFEST_NAME).write_text(json.dumps(raw | {"schema_version": version}))
     with pytest.raises(CacheMismatchError) as caught:
         StateCache(made)
     assert caught.value.field == "schema_version"
 
 
-@pytest.mark.parametrize("file", ["../x", "../cache2/shard-00000.h5", "/etc/passwd", "sub/shard.h5", "..", ".", ""])
-def test_a_manifest_cannot_name_files_elsewhere(made, file):
-    raw = json.loads((made / MANIFEST_NAME).read_text())
-    raw["shards"][0]["file"] = file
-    (made / MANIFEST_NAME).write_text(json.dumps(raw))
-    (made.parent / "x").write_bytes((made / "shard-00000.h5").read_bytes())
-    with pytest.raises(CacheError, match=r"not a file of that folder|is missing"):
-        StateCache(made)
+def test_a_cache_of_more_layers_is_taken_and_of_fewer_refused(made):
+    for layers in ((3,), (7,), (7, 3), [3, 3, 7]):
+        manifest = open_manifest(made, {**KEY, "layers": layers}, D, "float32")
+        assert manifest.layers == [3, 7]  # what an extractor has to read, whatever was asked for
+        StateCache(made, {"layers": layers}, layer=3)
+    for layers in ((4,), (3, 4), (3, 4, 7)):
+        with pytest.raises(CacheMismatchError, match=r"layers = \[3, 7\], but this run asks for \[.*4") as caught:
+            open_manifest(made, {**KEY, "layers": layers}, D, "float32")
+        assert caught.value.field == "layers"
+
+
+@pytest.mark.parametrize("layers", [None, (), (-1,), ("3",), 3, (True,)])
+def test_a_key_without_layers_is_a_mistake(tmp_path, layers):
+    with pytest.raises(ValueError, match="key must have layers"):
+        open_manifest(tmp_path, {**KEY, "layers": layers}, D, "float32")
+
+
+def test_another_width_is_refused(made):
+    with pytest.raises(CacheMismatchError) as caught:
+        open_manifest(made, KEY, D + 1, "float32")
+    assert caught.value.field == "d"
+
+
+def test_a_fingerprint_is_kept_for_the_caller(made):
+    finish_cache(made, fingerprint={"newest": 12.5, "files": [1, 2]})
+    assert open_manifest(made, KEY, D, "float32").fingerprint == {"newest": 12.5, "files": [1, 2]}
+    finish_cache(made)
+    assert open_manifest(made, KEY, D, "float32").fingerprint == {"newest": 12.5, "files": [1, 2]}
 
 
 def test_a_remedy_never_asks_to_set_back_what_is_no_setting(made):
@@ -174,5 +187,5 @@ def test_a_remedy_never_asks_to_set_back_what_is_no_setting(made):
         with pytest.raises(CacheMismatchError, match=said) as caught:
             open_manifest(made, {**KEY, field: "other"}, D, "float32")
         assert f"Set {field} back" not in str(caught.value) and "another cache_dir" in str(caught.value)
-    with pytest.raises(CacheMismatchError, match="Set layer back"):
-        open_manifest(made, {**KEY, "layer": 4}, D, "float32")
+    with pytest.raises(CacheMismatchError, match="Set line_rule back"):
+        open_manifest(made, {**KEY, "line_rule": "mean"}, D, "float32")

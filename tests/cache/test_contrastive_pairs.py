@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from pttrust_lightning.cache.pairs import EQUAL_STATES, NO_STATE, distinct_pairs, group_states
-from pttrust_lightning.types import Exclusions, LinePair, LineStates, Mutant, Program, ProgramGroup
+from pttrust_lightning.cache.pairs import EQUAL_STATES, NO_STATE, distinct_pairs, equal_pairs, group_states
+from pttrust_lightning.types import Exclusions, LinePair, Mutant, Program, ProgramGroup, ProgramStates
 
 
 def states(name, numbers, rows):
-    return LineStates(name, np.array(numbers), torch.tensor(rows, dtype=torch.float32), None, len(numbers))
+    return ProgramStates(name, np.array(numbers), torch.tensor([rows], dtype=torch.float32), None, len(numbers))
 
 
 def group(*mutants):
@@ -53,16 +53,31 @@ def test_an_original_without_states_leaves_no_pair():
     assert group_states(group(), [], exclusions).programs == []
 
 
-def test_equal_states_are_dropped_by_the_absolute_difference():
+def test_pairs_of_equal_states_stay_candidates():
+    """Which pairs are equal differs from layer to layer."""
     exclusions = Exclusions()
     found = group_states(
-        group([(0, 0), (1, 1), (2, 2)]),
-        [states("o", [0, 1, 2], [[1, 2], [1, 2], [1, 2]]), states("o#0", [0, 1, 2], [[1, 2], [2, 1], [1, 2.5]])],
+        group([(0, 0), (1, 1)]),
+        [states("o", [0, 1], [[1, 2], [1, 2]]), states("o#0", [0, 1], [[1, 2], [2, 1]])],
         exclusions,
     )
-    assert found.pairs.tolist() == [[1, 4], [2, 5]]  # [1, 2] - [2, 1] sums to 0, yet they differ
-    assert exclusions.counts == {EQUAL_STATES: 1}
-    assert exclusions.examples[EQUAL_STATES] == ["o"]
+    assert found.pairs.tolist() == [[0, 2], [1, 3]]
+    assert not exclusions.counts
+
+
+def test_pairs_of_equal_states_are_counted_and_named_by_group():
+    distinct = torch.tensor([True, False, False, True, False])
+    exclusions = equal_pairs(distinct, np.array([0, 0, 3, 4, 5]), ["none", "two", "differs", "one"])
+    assert exclusions.counts == {EQUAL_STATES: 3}
+    assert exclusions.examples == {EQUAL_STATES: ["two", "one"]}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_the_smallest_difference_is_one(dtype):
+    tiny = torch.finfo(dtype).smallest_normal
+    a = torch.tensor([[1.0, tiny], [1.0, 0.0]], dtype=dtype)
+    b = torch.tensor([[1.0, 0.0], [1.0, -0.0]], dtype=dtype)
+    assert distinct_pairs(a, b).tolist() == [True, False]
 
 
 def test_distinct_pairs_need_the_absolute_value():

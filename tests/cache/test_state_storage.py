@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pttrust_lightning.cache.schema import STORED_AS, decode_states, encode_states
+from pttrust_lightning.cache.schema import STORED_AS, decode_names, decode_states, encode_names, encode_states
 from pttrust_lightning.errors import CacheError, NonFiniteError
 
 PROPERTY = settings(deadline=None, derandomize=True)
@@ -69,8 +69,21 @@ def test_rows_of_another_type_are_refused(storage):
 
 
 def test_bfloat16_is_stored_as_bits_and_says_so(tmp_path, fill):
-    fill(tmp_path, storage_dtype="bfloat16")
-    with h5py.File(tmp_path / "shard-00000.h5") as shard:
-        assert shard["states"].dtype == np.uint16
-        assert shard["states"].attrs["dtype"] == "bfloat16"
-        assert shard["states"].chunks is None  # contiguous: an order of magnitude faster to read
+    entries = fill(tmp_path, storage_dtype="bfloat16").entries
+    with h5py.File(tmp_path / entries[0].file) as shard:
+        assert set(shard["states"]) == set(shard["distinct"]) == {"3", "7"}
+        for states in shard["states"].values():
+            assert states.dtype == np.uint16
+            assert states.attrs["dtype"] == "bfloat16"
+            assert states.chunks is None  # contiguous: an order of magnitude faster to read
+            assert states.id.get_offset() > 0
+
+
+@PROPERTY
+@given(st.lists(st.text()))
+def test_names_come_back(names):
+    """Those with a NUL, and file names that are no UTF-8, included."""
+    names += ["a\0b", "", "\udc80.py"]
+    blob, offset = encode_names(names)
+    assert blob.dtype == np.uint8
+    assert decode_names(blob, offset) == names

@@ -12,14 +12,14 @@ def llm_loads(monkeypatch):
     loads = []
 
     class Counted(LineStateExtractor):
-        def __init__(self, config, with_uncertainty=False):
-            super().__init__(config, with_uncertainty)
-            self.read = []
+        def __init__(self, *settings):
+            super().__init__(*settings)
+            self.asked = []
             loads.append(self)
 
-        def extract(self, programs, exclusions):
-            self.read += [p.id for p in programs]
-            return super().extract(programs, exclusions)
+        def extract(self, groups, exclusions, *options):
+            self.asked += [p.id for g in groups for p in g.programs]
+            return super().extract(groups, exclusions, *options)
 
     monkeypatch.setattr(cached_states, "LineStateExtractor", Counted)
     return loads

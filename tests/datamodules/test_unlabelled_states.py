@@ -9,16 +9,19 @@ from tiny_llms import N_LAYERS, PYTHON, WIDTH
 
 from pttrust_lightning.cache.manifest import read_manifest
 from pttrust_lightning.cache.reader import StateCache
+from pttrust_lightning.cache.writer import cache_contents
 from pttrust_lightning.datamodules import UnlabelledStates
 from pttrust_lightning.errors import CacheError, CacheMismatchError, ConfigError
 from pttrust_lightning.source.corpus import FolderCorpus
 from pttrust_lightning.source.line_operators import make_mutants
+from pttrust_lightning.source.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import NOT_ALIGNED, LineStateExtractor
 from pttrust_lightning.types import Exclusions
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 N_PROGRAMS = 12
+SHARD = 100 * WIDTH * 4 / 2**20  # a hundred lines: some four programs with their mutants
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +40,11 @@ def corpus_folder(tmp_path_factory):
 
 @pytest.fixture
 def make(corpus_folder, gpt2, tmp_path):
-    def make(cache="cache", corpus=None, llm=None, layer=None, line_rule="newline", dtype="float32", **settings):
-        states = LineStateConfig(llm=str(llm or gpt2), layer=layer, line_rule=line_rule, dtype=dtype)
-        settings = {"val_fraction": 0.25, "programs_per_batch": 4, "groups_per_shard": 5, **settings}
+    def make(
+        cache="cache", corpus=None, llm=None, layer=None, layers=(), line_rule="newline", dtype="float32", **settings
+    ):
+        states = LineStateConfig(llm=str(llm or gpt2), layer=layer, layers=layers, line_rule=line_rule, dtype=dtype)
+        settings = {"val_fraction": 0.25, "programs_per_batch": 4, "shard_megabytes": SHARD, **settings}
         return UnlabelledStates(FolderCorpus(str(corpus or corpus_folder)), str(tmp_path / cache), states, **settings)
 
     return make
@@ -50,7 +55,7 @@ def filled(corpus_folder, gpt2, tmp_path_factory):
     """A filled cache; tests that change it copy it first."""
     folder = tmp_path_factory.mktemp("filled") / "cache"
     states = LineStateConfig(llm=str(gpt2))
-    UnlabelledStates(FolderCorpus(str(corpus_folder)), str(folder), states, groups_per_shard=5).prepare_data()
+    UnlabelledStates(FolderCorpus(str(corpus_folder)), str(folder), states, shard_megabytes=SHARD).prepare_data()
     return folder
 
 
@@ -62,19 +67,20 @@ def copied(filled, tmp_path):
 def test_the_cache_holds_every_program_and_mutant_with_its_own_states(filled, corpus_folder, gpt2):
     cache = StateCache(filled)
     programs = list(FolderCorpus(str(corpus_folder)).programs(Exclusions()))
-    assert cache.group_ids == [p.id for p in programs]
+    assert cache.group_ids == sorted(p.id for p in programs)
     assert len(cache) == N_PROGRAMS
-    everything = [p for g in make_mutants(programs) for p in g.programs]
-    assert len(everything) == 4 * N_PROGRAMS
-    for expected in LineStateExtractor(LineStateConfig(llm=str(gpt2))).extract(everything, Exclusions()):
+    everything = list(make_mutants(programs, OutsideLines.of(programs)))
+    extracted = LineStateExtractor(LineStateConfig(llm=str(gpt2))).extract(everything, Exclusions())
+    assert len(extracted) == 4 * N_PROGRAMS
+    for expected in extracted:
         found = cache.program(expected.program_id)
         assert found.line_numbers.tolist() == expected.line_numbers.tolist()
-        torch.testing.assert_close(found.states, expected.states, **CLOSE)
+        torch.testing.assert_close(found.states, expected.states[0], **CLOSE)
     assert cache.n_pairs > N_PROGRAMS
 
 
-def test_what_was_left_out_is_counted(filled):
-    counts = read_manifest(filled).exclusions().counts
+def test_what_was_left_out_is_counted(make, copied):
+    counts = make().left_out_of_cache().counts
     assert counts["empty file"] == 1
     assert counts["binary file"] == counts["not UTF-8 text"] == 1
 
@@ -83,31 +89,31 @@ def test_the_second_time_nothing_is_read(make, llm_loads):
     data = make()
     data.prepare_data()
     assert len(llm_loads) == 1
-    assert len(set(llm_loads[0].read)) == len(llm_loads[0].read) == 4 * N_PROGRAMS
+    assert len(set(llm_loads[0].asked)) == len(llm_loads[0].asked) == 4 * N_PROGRAMS
     data.prepare_data()
     make().prepare_data()
-    make(groups_per_shard=1, programs_per_batch=2, val_fraction=0.5, split_seed=3).prepare_data()
+    make(shard_megabytes=SHARD / 2, programs_per_batch=2, val_fraction=0.5, split_seed=3).prepare_data()
     assert len(llm_loads) == 1
 
 
 def test_an_interrupted_reading_goes_on(make, llm_loads, monkeypatch, filled):
     original, calls = LineStateExtractor.extract, []
 
-    def stops(self, programs, exclusions):
-        calls.append(len(programs))
+    def stops(self, groups, exclusions, *options):
+        calls.append(len(groups))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return original(self, programs, exclusions)
+        return original(self, groups, exclusions, *options)
 
     monkeypatch.setattr(LineStateExtractor, "extract", stops)
     with pytest.raises(KeyboardInterrupt):
         make().prepare_data()
     with pytest.raises(CacheError, match="incomplete"):
         make().setup("fit")
-    first = {name for shard in read_manifest(make().cache_dir).shards for name in shard.groups}
-    assert len(first) == 5
+    first = cache_contents(make().cache_dir).groups
+    assert len(first) == calls[0] < N_PROGRAMS
     make().prepare_data()
-    assert not first & set(llm_loads[1].read)
+    assert not first & set(llm_loads[1].asked)
     whole, resumed = StateCache(filled), StateCache(make().cache_dir)
     everything = range(N_PROGRAMS)
     assert torch.equal(whole.groups(everything).states, resumed.groups(everything).states)
@@ -117,7 +123,7 @@ def test_an_interrupted_reading_goes_on(make, llm_loads, monkeypatch, filled):
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
-        ({"layer": 2}, "layer"),
+        ({"layer": 2}, "layers"),
         ({"line_rule": "mean"}, "line_rule"),
         ({"dtype": "bfloat16"}, "dtype"),
         ({"rounds": [0.15, 0.2]}, "rounds"),
@@ -229,7 +235,7 @@ def test_a_missing_cache_and_an_empty_validation_split_are_refused(make, copied)
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"storage_dtype": "int8"}, "'int8'"), ({"groups_per_shard": 0}, "groups_per_shard is 0")]
+    ("settings", "message"), [({"storage_dtype": "int8"}, "'int8'"), ({"shard_megabytes": 0}, "shard_megabytes is 0")]
 )
 def test_settings_out_of_range_are_refused(make, settings, message):
     with pytest.raises(ConfigError, match=message):
@@ -241,7 +247,7 @@ DiskUsage = namedtuple("DiskUsage", "total used free")
 
 def test_a_disk_that_cannot_hold_the_states_is_refused_beforehand(make, llm_loads, monkeypatch):
     programs = list(make().corpus.programs(Exclusions()))
-    lines = sum(len([x for x in p.code.split("\n") if x.strip()]) for g in make_mutants(programs) for p in g.programs)
+    lines = 4 * sum(len([x for x in p.code.split("\n") if x.strip()]) for p in programs)  # at most, with its mutants
     for storage, size in (("float32", 4), ("bfloat16", 2)):
         needed = lines * WIDTH * size
         monkeypatch.setattr(shutil, "disk_usage", lambda _p, free=needed - 1: DiskUsage(10**9, 0, free))
@@ -258,16 +264,16 @@ def test_a_resumed_reading_needs_room_for_the_rest_only(make, monkeypatch):
         original = LineStateExtractor.extract
         calls = []
 
-        def stops(self, programs, exclusions):
+        def stops(self, groups, exclusions, *options):
             calls.append(1)
             if len(calls) == 3:
                 raise KeyboardInterrupt
-            return original(self, programs, exclusions)
+            return original(self, groups, exclusions, *options)
 
         patch.setattr(LineStateExtractor, "extract", stops)
         with pytest.raises(KeyboardInterrupt):
             make().prepare_data()
-    done = sum(s.rows for s in read_manifest(make().cache_dir).shards)
+    done = cache_contents(make().cache_dir).rows
     monkeypatch.setattr(shutil, "disk_usage", lambda _p: DiskUsage(10**9, 0, done * WIDTH * 4))
     make().prepare_data()  # most is there: what is left needs less than what is done
     assert read_manifest(make().cache_dir).complete
@@ -280,8 +286,46 @@ def test_programs_whose_tokens_do_not_map_are_counted_and_the_rest_is_read(make,
     (folder / "fine.py").write_text("x = 1\ny = 2\n")
     data = make(corpus=folder, llm=llm_folders["qwen2"])
     data.prepare_data()
-    manifest = read_manifest(data.cache_dir)
+    contents = cache_contents(data.cache_dir)
     assert StateCache(data.cache_dir).group_ids[0] == "fine.py"
     assert "nfd.py" not in StateCache(data.cache_dir)
-    assert manifest.exclusions().counts[NOT_ALIGNED] >= 1
-    assert {name for s in manifest.shards for name in s.groups} == {"fine.py", "nfd.py"}
+    assert data.left_out_of_cache().counts[NOT_ALIGNED] >= 1
+    assert contents.groups == {"fine.py", "nfd.py"}
+
+
+def test_an_untouched_corpus_is_not_even_read_again(make, copied, monkeypatch, corpus_folder, tmp_path):
+    data = make()
+    data.prepare_data()  # the copied cache knows its corpus by its files' times
+    monkeypatch.setattr(FolderCorpus, "programs", lambda *_: pytest.fail("the corpus was read"))
+    make().prepare_data()
+    monkeypatch.undo()
+    touched = shutil.copytree(corpus_folder, tmp_path / "touched")
+    (touched / "f00.py").write_text((corpus_folder / "f00.py").read_text())
+    make(corpus=touched).prepare_data()  # read, found to be the same programs
+
+
+def test_one_pass_fills_several_layers_and_each_can_be_chosen(make, llm_loads, gpt2):
+    data = make(layers=(2,))
+    data.prepare_data()
+    assert len(llm_loads) == 1
+    default, other = make(), make(layer=2)
+    for chosen in (default, other):
+        chosen.prepare_data()
+        chosen.setup("fit")
+    assert len(llm_loads) == 1  # nothing is read again
+    alone = make(cache="alone", layer=2)
+    alone.prepare_data()
+    alone.setup("fit")
+    everything = range(N_PROGRAMS)
+    torch.testing.assert_close(other.cache.groups(everything).states, alone.cache.groups(everything).states, **CLOSE)
+    assert not torch.equal(other.cache.groups(everything).states, default.cache.groups(everything).states)
+    with pytest.raises(CacheMismatchError):
+        make(layer=3).setup("fit")
+
+
+def test_the_cost_is_said_beforehand(make, caplog):
+    with caplog.at_level("INFO"):
+        make().prepare_data()
+    text = " ".join(record.getMessage() for record in caplog.records)
+    assert "MiB are free" in text
+    assert "minutes at" in text

@@ -13,15 +13,15 @@ import pytest
 from jsonargparse import ArgumentError, ArgumentParser
 
 from pttrust_lightning.errors import ConfigError, SchemaError, SourceError
-from pttrust_lightning.source import corpus
+from pttrust_lightning.source import selection
 from pttrust_lightning.source.corpus import (
     MAX_LINE_CHARACTERS,
     Corpus,
     FolderCorpus,
     JsonlCorpus,
     StandardLibrary,
-    corpus_sha256,
 )
+from pttrust_lightning.source.selection import corpus_sha256, is_in_portion
 from pttrust_lightning.types import Exclusions, Program
 
 
@@ -222,8 +222,8 @@ class TestPortion:
     @pytest.mark.parametrize("first_bytes", ["00" * 8, "7f" + "ff" * 7, "80" + "00" * 7, "ff" * 8])
     def test_every_hash_is_in_one_half(self, monkeypatch, tmp_path, first_bytes):
         digest = bytes.fromhex(first_bytes).ljust(32, b"\0")
-        monkeypatch.setattr(corpus.hashlib, "sha256", lambda _: SimpleNamespace(digest=lambda: digest))
-        halves = [corpus._is_in_portion("a.py", half) for half in ((0.0, 0.5), (0.5, 1.0))]
+        monkeypatch.setattr(selection.hashlib, "sha256", lambda _: SimpleNamespace(digest=lambda: digest))
+        halves = [is_in_portion("a.py", half) for half in ((0.0, 0.5), (0.5, 1.0))]
         assert halves == [first_bytes < "80", first_bytes >= "80"]
 
     def test_functions_of_a_file_stay_together(self, tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
 from pttrust_lightning.source.lines import non_blank_lines, split_lines
+from pttrust_lightning.source.outside_lines import OutsideLines
 from pttrust_lightning.types import Mutant, Program, ProgramGroup
 
 PROPERTY = settings(deadline=None, derandomize=True)
@@ -24,6 +25,10 @@ CORPUS = st.lists(st.tuples(CODE, st.booleans(), st.sampled_from(["python", "jav
     ]
 )
 SUBSETS = st.lists(st.sampled_from(LINE_OPERATORS), min_size=1, max_size=3, unique=True)
+
+
+def mutants_of(programs, *args, **kwargs):
+    return make_mutants(programs, OutsideLines.of(programs), *args, **kwargs)
 
 
 def program(id_: str, *lines: str, language: str = "python") -> Program:
@@ -71,7 +76,7 @@ def check_mutant(original: Program, mutant: Mutant, contents: dict[str, set[str]
 @PROPERTY
 @given(CORPUS, SUBSETS, st.integers(0, 3))
 def test_every_mutant_is_what_its_provenance_says(programs, operators, seed):
-    groups = list(make_mutants(programs, operators, (0.3, 1.0), seed))
+    groups = list(mutants_of(programs, operators, (0.3, 1.0), seed))
     assert [group.original for group in groups] == programs
     for group in groups:
         original = group.original
@@ -95,24 +100,24 @@ def test_every_mutant_is_what_its_provenance_says(programs, operators, seed):
 @given(CORPUS, st.permutations(range(4)))
 def test_mutants_do_not_depend_on_the_order_of_the_corpus(programs, order):
     shuffled = [programs[i] for i in order if i < len(programs)]
-    by_id = {group.original.id: group for group in make_mutants(shuffled)}
-    assert [by_id[p.id] for p in programs] == list(make_mutants(programs))
+    by_id = {group.original.id: group for group in mutants_of(shuffled)}
+    assert [by_id[p.id] for p in programs] == list(mutants_of(programs))
 
 
 def test_without_outside_lines_mutants_depend_on_their_program_alone():
     a, b = numbered("a", 30), numbered("b", 30)
     operators = ("switch_inside", "delete_line")
-    assert next(make_mutants([a], operators)) == next(make_mutants([a, b], operators))
+    assert next(mutants_of([a], operators)) == next(mutants_of([a, b], operators))
 
 
 def test_a_round_mutates_its_share_of_the_lines():
-    group = next(make_mutants([numbered("a", 100), numbered("b", 100)]))
+    group = next(mutants_of([numbered("a", 100), numbered("b", 100)]))
     assert [len(mutant.mutations) for mutant in group.mutants] == [round(100 * share) for share in ROUNDS]
     assert [mutant.program.id for mutant in group.mutants] == ["a#round0", "a#round1", "a#round2"]
 
 
 def test_at_least_one_line_is_mutated():
-    group = next(make_mutants([numbered("a", 2), numbered("b", 2)], rounds=(0.01,)))
+    group = next(mutants_of([numbered("a", 2), numbered("b", 2)], rounds=(0.01,)))
     assert len(group.mutants[0].mutations) == 1
 
 
@@ -120,7 +125,7 @@ def test_operators_are_drawn_uniformly():
     programs = [numbered(f"p{i}", 60) for i in range(20)]
     drawn = Counter(
         mutation.operator
-        for group in make_mutants(programs, rounds=(1.0,))
+        for group in mutants_of(programs, rounds=(1.0,))
         for mutant in group.mutants
         for mutation in mutant.mutations
     )
@@ -130,18 +135,18 @@ def test_operators_are_drawn_uniformly():
 
 def test_seed_and_round_change_the_mutants():
     programs = [numbered("a", 100), numbered("b", 100)]
-    codes = {m.program.code for s in range(3) for m in next(make_mutants(programs, rounds=(0.2, 0.2), seed=s)).mutants}
+    codes = {m.program.code for s in range(3) for m in next(mutants_of(programs, rounds=(0.2, 0.2), seed=s)).mutants}
     assert len(codes) == 6
 
 
 def test_outside_lines_come_from_the_same_language():
     programs = [numbered("a", 40), numbered("b", 5, language="java"), numbered("c", 5)]
-    group = next(make_mutants(programs, ["switch_outside"], rounds=(1.0,)))
+    group = next(mutants_of(programs, ["switch_outside"], rounds=(1.0,)))
     assert {m.after[:6] for m in group.mutants[0].mutations} == {"    c_"}
 
 
 def only(operator: str, *codes: str, rounds: tuple[float, ...] = (1.0,)) -> ProgramGroup:
-    return next(make_mutants([Program(f"p{i}", code, "python") for i, code in enumerate(codes)], [operator], rounds))
+    return next(mutants_of([Program(f"p{i}", code, "python") for i, code in enumerate(codes)], [operator], rounds))
 
 
 def test_replacements_by_hand():
@@ -180,7 +185,7 @@ def test_no_mutant_rather_than_an_equal_one(operator, codes):
 
 
 def test_an_operator_that_cannot_edit_a_line_gives_way_to_one_that_can():
-    group = next(make_mutants([program("a", "x"), program("b", "y")], rounds=(1.0,) * 20))
+    group = next(mutants_of([program("a", "x"), program("b", "y")], rounds=(1.0,) * 20))
     assert {mutation.operator for m in group.mutants for mutation in m.mutations} == {"switch_outside"}
     assert len(group.mutants) == 20
 
@@ -196,4 +201,4 @@ def test_an_operator_that_cannot_edit_a_line_gives_way_to_one_that_can():
 )
 def test_bad_settings_are_refused_before_the_first_mutant(operators, rounds, message):
     with pytest.raises(ConfigError, match=message):
-        make_mutants([], operators, rounds)
+        make_mutants([], OutsideLines(), operators, rounds)

@@ -6,14 +6,15 @@ import torch
 from tiny_llms import JAVA, N_LAYERS, PYTHON, WIDTH, gpt2_tokenizer, save_llm
 from transformers import AutoModelForCausalLM, AutoTokenizer, RobertaConfig, RobertaModel
 
-from pttrust_lightning.errors import LanguageModelError, NonFiniteError
+from pttrust_lightning.errors import ConfigError, LanguageModelError, NonFiniteError
 from pttrust_lightning.source.lines import non_blank_lines
-from pttrust_lightning.states import extractor as extractor_module
+from pttrust_lightning.states import reader as reader_module
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import BEYOND_CONTEXT, BLANK_LINE, NOT_ALIGNED, LineStateExtractor
 from pttrust_lightning.states.language_model import load_truncated
+from pttrust_lightning.states.reader import BlockReader
 from pttrust_lightning.states.tokenise import LineTokeniser
-from pttrust_lightning.types import LINE_RULES, Exclusions, Program
+from pttrust_lightning.types import LINE_RULES, Exclusions, Mutant, Program, ProgramGroup
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 """States are of order 1; what is left is float32 rounding in another order of summation."""
@@ -26,10 +27,10 @@ PROGRAMS = [
 ]
 
 
-def extract(folder, programs=PROGRAMS, with_uncertainty=False, **settings):
+def extract(folder, programs=PROGRAMS, with_uncertainty=False, storage_dtype="float32", **settings):
     exclusions = Exclusions()
-    extractor = LineStateExtractor(LineStateConfig(llm=str(folder), **settings), with_uncertainty)
-    return extractor.extract(programs, exclusions), exclusions
+    extractor = LineStateExtractor(LineStateConfig(llm=str(folder), **settings), with_uncertainty, storage_dtype)
+    return extractor.extract([ProgramGroup(p) for p in programs], exclusions), exclusions
 
 
 def full_model_hidden(folder, ids):
@@ -59,7 +60,7 @@ def test_states_are_the_full_models_residual_stream(llm, family):
                 hidden[1 if layer is None else layer, a : b + 1].mean(0)
                 for a, b in zip(tokens.first, tokens.last, strict=True)
             ]
-            torch.testing.assert_close(states.states, torch.stack(expected), **CLOSE, msg=f"{family} {layer} {rule}")
+            torch.testing.assert_close(states.states[0], torch.stack(expected), **CLOSE, msg=f"{family} {layer} {rule}")
             assert states.line_numbers.tolist() == [line.number for line in non_blank_lines(PYTHON)]
             assert states.n_lines == len(states.line_numbers)
     assert not torch.allclose(hidden[0], hidden[1], **CLOSE)
@@ -75,7 +76,7 @@ def test_only_the_blocks_up_to_the_layer_are_loaded(llm):
 
 
 def test_without_uncertainty_the_whole_model_is_never_loaded(gpt2, monkeypatch):
-    monkeypatch.setattr(extractor_module, "load_causal_lm", None)
+    monkeypatch.setattr(reader_module, "load_causal_lm", None)
     states, _ = extract(gpt2)
     assert all(s.uncertainty is None for s in states)
     with pytest.raises(TypeError):
@@ -104,10 +105,19 @@ def test_batching_and_padding_change_nothing(llm):
 
 def test_batches_stay_within_the_limit(gpt2, monkeypatch):
     sizes = []
-    forward = LineStateExtractor._forward
-    monkeypatch.setattr(LineStateExtractor, "_forward", lambda self, ids: sizes.append(ids.shape) or forward(self, ids))
-    extract(gpt2, [Program(f"p{i}", "x = 1\n" * (i + 1), "python") for i in range(20)], batch_tokens=300)
-    del sizes[0]  # the check that the model is causal
+    forward = BlockReader.__call__
+    monkeypatch.setattr(
+        BlockReader,
+        "__call__",
+        lambda self, inputs, *args: sizes.append(inputs.ids.shape) or forward(self, inputs, *args),
+    )
+    extract(
+        gpt2,
+        [Program(f"p{i}", "x = 1\n" * (i + 1), "python") for i in range(20)],
+        batch_tokens=300,
+        share_prefixes=False,
+    )
+    del sizes[:3]  # the checks that the model is causal and its MLP token-wise
     assert sum(rows for rows, _ in sizes) == 20
     assert 1 < len(sizes) < 20
     assert all(rows * length <= 300 for rows, length in sizes)
@@ -117,7 +127,7 @@ def test_states_are_float32_on_the_cpu_and_can_be_trained_on(gpt2):
     for dtype in ("float32", "bfloat16"):
         (state,), _ = extract(gpt2, PROGRAMS[:1], dtype=dtype)
         assert state.states.dtype == torch.float32
-        assert state.states.shape[1] == WIDTH
+        assert state.states.shape == (1, len(state.line_numbers), WIDTH)
         weight = torch.ones(WIDTH, requires_grad=True)
         (state.states @ weight).sum().backward()  # raises for an inference tensor
         assert weight.grad is not None
@@ -140,7 +150,7 @@ def test_lines_beyond_the_context_are_counted_and_get_no_state(llm):
     assert 0 < n < len(whole.line_numbers)
     assert np.array_equal(cut.line_numbers, whole.line_numbers[:n])
     assert cut.n_lines == whole.n_lines == len(non_blank_lines(PYTHON))
-    torch.testing.assert_close(cut.states, whole.states[:n], **CLOSE)
+    torch.testing.assert_close(cut.states, whole.states[:, :n], **CLOSE)
     assert exclusions.counts == {BEYOND_CONTEXT: whole.n_lines - n}
     assert not nothing.counts
 
@@ -208,3 +218,64 @@ def test_an_encoder_is_refused(tmp_path, with_uncertainty):
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(LanguageModelError, match="depends on the tokens after it"):
         extract(tmp_path, with_uncertainty=with_uncertainty)
+
+
+def test_all_layers_come_from_one_pass(llm, monkeypatch):
+    calls = []
+    forward = BlockReader.__call__
+    monkeypatch.setattr(BlockReader, "__call__", lambda self, *args: calls.append(self) or forward(self, *args))
+    (together,), _ = extract(llm, PROGRAMS[:1], layer=4, layers=(5, 0, 4), share_prefixes=False)
+    assert len(calls) == 4  # the checks that the model is causal and its MLP token-wise, and the batch
+    assert together.states.shape[0] == 3
+    lists = [m for m in calls[0]._model.modules() if isinstance(m, torch.nn.ModuleList)]
+    assert [len(m) for m in lists] == [6]
+    for i, layer in enumerate((0, 4, 5)):
+        torch.testing.assert_close(together.states[i], extract(llm, PROGRAMS[:1], layer=layer)[0][0].states[0], **CLOSE)
+
+
+def test_every_layer_is_checked(gpt2):
+    assert LineStateExtractor(LineStateConfig(llm=str(gpt2), layers=(7, 0))).layers == (0, 1, 7)
+    with pytest.raises(LanguageModelError, match="layer 8 does not exist"):
+        extract(gpt2, layers=(0, 8))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_states_are_narrowed_as_they_are_stored(gpt2, dtype):
+    whole, narrow = extract(gpt2)[0], extract(gpt2, storage_dtype=dtype)[0]
+    for a, b in zip(whole, narrow, strict=True):
+        assert b.states.dtype == getattr(torch, dtype)
+        assert torch.equal(a.states.to(b.states.dtype), b.states)
+        assert b.states.is_contiguous() and b.states.untyped_storage().nbytes() == b.states.nbytes
+
+
+def test_an_unknown_storage_type_is_refused(gpt2):
+    with pytest.raises(ConfigError, match="Choose float32, float16 or bfloat16"):
+        extract(gpt2, storage_dtype="int8")
+
+
+@pytest.mark.parametrize("line_rule", ["newline", "mean"])
+def test_states_too_large_for_the_storage_type_name_program_layer_and_value(tmp_path, line_rule):
+    folder = save_llm(tmp_path / "large", "gpt2")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.transformer.h[1].mlp.c_proj.bias.data[0] = 1e5
+    model.save_pretrained(folder)
+    message = (
+        r"(long|short|java|middle): block 1 of .*large gave states up to 1e\+05, which do not fit float16. Set sto"
+    )
+    with pytest.raises(NonFiniteError, match=message):
+        extract(folder, storage_dtype="float16", layers=(0, 2), line_rule=line_rule)
+    assert len(extract(folder, storage_dtype="bfloat16", line_rule=line_rule)[0]) == len(PROGRAMS)
+
+
+def test_groups_come_in_order_with_their_originals_first(gpt2):
+    def group(name):
+        mutants = [Mutant(Program(f"{name}#{i}", PYTHON[: 50 + 40 * i], "python"), (), ()) for i in range(3)]
+        return ProgramGroup(
+            Program(name, PYTHON[:100], "python"), (*mutants, Mutant(Program("-", " ", "python"), (), ()))
+        )
+
+    exclusions = Exclusions()
+    extractor = LineStateExtractor(LineStateConfig(llm=str(gpt2), batch_tokens=100))
+    states = extractor.extract([group("b"), group("a")], exclusions)
+    assert [s.program_id for s in states] == ["b", "b#0", "b#1", "b#2", "a", "a#0", "a#1", "a#2"]
+    assert exclusions.counts == {BLANK_LINE: 2}

@@ -5,7 +5,7 @@ from torch import nn
 
 from pttrust_lightning.errors import ConfigError, LanguageModelError
 from pttrust_lightning.states.config import LineStateConfig
-from pttrust_lightning.states.layers import decoder_blocks, default_layer, resolve_layer
+from pttrust_lightning.states.layers import decoder_blocks, default_layer, resolve_layer, resolve_layers
 
 
 @pytest.mark.parametrize(("n_layers", "layer"), [(40, 9), (8, 1), (4, 0), (2, 0), (1, 0), (32, 7), (11, 1)])
@@ -23,6 +23,14 @@ def test_a_layer_that_exists_is_taken(layer):
 def test_an_unknown_layer_names_the_valid_ones_and_the_default(layer):
     with pytest.raises(LanguageModelError, match=rf"layer {layer} .* blocks 0 to 7.* block 1"):
         resolve_layer(layer, 8)
+
+
+def test_all_layers_are_read_once_and_in_order():
+    assert resolve_layers(None, (), 8) == (1,)
+    assert resolve_layers(None, (7, 1, 0, 7), 8) == (0, 1, 7)
+    assert resolve_layers(3, (2,), 8) == (2, 3)
+    with pytest.raises(LanguageModelError, match="layer 8 does not exist"):
+        resolve_layers(3, (2, 8), 8)
 
 
 def blocks(n):
@@ -58,6 +66,8 @@ def test_no_list_of_blocks_or_two_are_refused(lists, found):
         ({"line_rule": "first"}, "'first'.*newline, last_code, mean"),
         ({"context_length": 0}, "context_length is 0"),
         ({"batch_tokens": -1}, "batch_tokens is -1"),
+        ({"dtype": "int8"}, "'int8'.*float32, bfloat16, float16"),
+        ({"quantization": {"load_in_8bit": True}}, "Set quant_method"),
     ],
 )
 def test_settings_that_no_run_could_use_are_refused(settings, message):

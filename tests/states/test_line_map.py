@@ -144,7 +144,7 @@ def test_lines_beyond_the_context_have_no_token(tokenizers, name, rule):
         within = whole.tokens.own_last < limit
         assert cut.n_lines == whole.n_lines
         assert all(np.array_equal(a, b[within]) for a, b in zip(cut.tokens, whole.tokens, strict=True))
-        assert cut.token_ids == whole.token_ids[: len(cut.token_ids)]
+        assert cut.token_ids.tolist() == whole.token_ids[: len(cut.token_ids)].tolist()
         assert len(cut.token_ids) == (whole.tokens.own_last[within].max() + 1 if within.any() else 0) <= limit
 
 
@@ -160,7 +160,7 @@ def test_a_prompt_of_blank_lines_and_merged_newlines_moves_nothing(tokenizers):
 def test_a_blank_program_has_no_lines(tokenizers, code):
     for tokenizer in tokenizers.values():
         result = LineTokeniser(tokenizer, "newline", NO_LIMIT)(program(code, "prompt"))
-        assert (result.n_lines, result.token_ids, len(result.tokens.line_numbers)) == (0, [], 0)
+        assert (result.n_lines, len(result.token_ids), len(result.tokens.line_numbers)) == (0, 0, 0)
 
 
 def test_lone_surrogates_are_refused(tokenizers):

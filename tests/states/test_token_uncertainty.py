@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
 from pttrust_lightning.states.uncertainty import UNCERTAINTY_FEATURES, line_uncertainty, token_uncertainty
-from pttrust_lightning.types import Exclusions, Program
+from pttrust_lightning.types import Exclusions, Program, ProgramGroup
 
 
 def by_definition(logits, ids):
@@ -25,18 +25,22 @@ def by_definition(logits, ids):
     return np.array(rows)
 
 
+def in_order(n):
+    """Each token is predicted by the one before it."""
+    return torch.arange(-1, n - 1)
+
+
 @pytest.mark.parametrize("scale", [0.1, 1.0, 20.0])
 def test_values_are_those_of_the_definition(scale):
     generator = torch.Generator().manual_seed(0)
     logits = scale * torch.randn(7, 11, generator=generator)
     ids = torch.randint(11, (7,), generator=generator)
-    log_p, entropy = token_uncertainty(logits, ids)
     expected = by_definition(logits.numpy(), ids.tolist())
-    np.testing.assert_allclose(np.stack([log_p, entropy], 1), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(token_uncertainty(logits, in_order(7), ids).T, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_first_token_counts_as_uniform():
-    log_p, entropy = token_uncertainty(torch.randn(1, 50), torch.tensor([3]))
+    log_p, entropy = token_uncertainty(torch.randn(1, 50), torch.tensor([-1]), torch.tensor([3]))
     assert log_p.tolist() == pytest.approx([-math.log(50)])
     assert entropy.tolist() == pytest.approx([math.log(50)])
 
@@ -44,31 +48,29 @@ def test_the_first_token_counts_as_uniform():
 def test_half_precision_logits_are_summed_in_float32():
     logits = torch.randn(5, 5000, generator=torch.Generator().manual_seed(1)).bfloat16()
     ids = torch.tensor([1, 2, 3, 4, 5])
-    log_p, entropy = token_uncertainty(logits, ids)
     expected = by_definition(logits.float().numpy(), ids.tolist())
-    np.testing.assert_allclose(np.stack([log_p, entropy], 1), expected, rtol=1e-5)
+    np.testing.assert_allclose(token_uncertainty(logits, in_order(5), ids).T, expected, rtol=1e-5)
+
+
+def test_tokens_may_follow_any_other():
+    """As a mutant's suffix follows the prefix that it shares."""
+    logits = torch.randn(9, 6, generator=torch.Generator().manual_seed(4))
+    ids = torch.tensor([3, 1, 5, 2])
+    places = torch.tensor([0, 1, 6, 7])
+    expected = by_definition(logits[places].numpy(), ids.tolist())
+    np.testing.assert_allclose(token_uncertainty(logits, torch.tensor([-1, 0, 1, 6]), ids).T, expected, rtol=1e-5)
 
 
 def test_a_line_has_the_mean_and_the_least_of_its_tokens():
     assert UNCERTAINTY_FEATURES == ("mean_log_probability", "min_log_probability", "mean_entropy")
-    logits = torch.randn(8, 5, generator=torch.Generator().manual_seed(2))
-    ids = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2])
-    first, last = np.array([0, 3, 4]), np.array([2, 3, 6])
-    rows = by_definition(logits.numpy(), ids.tolist())
-    expected = [
-        (rows[a : b + 1, 0].mean(), rows[a : b + 1, 0].min(), rows[a : b + 1, 1].mean())
-        for a, b in ((0, 2), (3, 3), (4, 6))
-    ]
-    np.testing.assert_allclose(line_uncertainty(logits, ids, first, last), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_padding_on_the_right_is_ignored():
-    logits = torch.randn(8, 5, generator=torch.Generator().manual_seed(3))
-    ids = torch.tensor([0, 1, 2, 3, 4, 0, 0, 0])
-    lines = np.array([0, 2]), np.array([1, 4])
-    logits[5:] = torch.nan
-    assert np.isfinite(line_uncertainty(logits, ids, *lines)).all()
-    np.testing.assert_array_equal(line_uncertainty(logits, ids, *lines), line_uncertainty(logits[:5], ids[:5], *lines))
+    rows = np.random.default_rng(2).normal(size=(8, 2))
+    for first, last in (([0, 3, 4], [2, 3, 6]), ([1, 2, 5], [3, 2, 7])):  # lines may meet in a token
+        expected = [
+            (rows[a : b + 1, 0].mean(), rows[a : b + 1, 0].min(), rows[a : b + 1, 1].mean())
+            for a, b in zip(first, last, strict=True)
+        ]
+        found = line_uncertainty(*rows.T, np.array(first), np.array(last))
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_extracted_uncertainty_is_the_models(gpt2):
@@ -87,5 +89,5 @@ def test_extracted_uncertainty_is_the_models(gpt2):
     rows = by_definition(logits, ids)
     expected = [(rows[a:b, 0].mean(), rows[a:b, 0].min(), rows[a:b, 1].mean()) for a, b in lines]
     extractor = LineStateExtractor(LineStateConfig(llm=str(gpt2)), with_uncertainty=True)
-    (states,) = extractor.extract([Program("p", code, "python")], Exclusions())
+    (states,) = extractor.extract([ProgramGroup(Program("p", code, "python"))], Exclusions())
     np.testing.assert_allclose(states.uncertainty, expected, rtol=1e-4, atol=1e-5)

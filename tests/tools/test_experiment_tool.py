@@ -11,6 +11,7 @@ import yaml
 
 from pttrust_lightning.callbacks import WritePredictions
 from pttrust_lightning.datamodules import LabelledLines, UnlabelledStates
+from pttrust_lightning.datamodules.cached_states import CachedStates
 from pttrust_lightning.errors import ConfigError, PtTrustError
 from pttrust_lightning.report.predictions import write_predictions
 from pttrust_lightning.report.results import write_results
@@ -72,7 +73,6 @@ class StandIn:
 
 class FakeCache:
     n_rows, n_pairs = 7, 3
-    manifest = SimpleNamespace(exclusions=Exclusions)
 
     def __len__(self):
         return 2
@@ -85,7 +85,8 @@ def without_data(monkeypatch, provenance_free):
 
 @pytest.fixture
 def provenance_free(monkeypatch):
-    """The stand-in's DataModules have no LLM."""
+    """The stand-in's DataModules have no LLM, and no cache."""
+    monkeypatch.setattr(CachedStates, "left_out_of_cache", lambda _: Exclusions())
     real = UnlabelledStates.state_provenance
     monkeypatch.setattr(
         UnlabelledStates,

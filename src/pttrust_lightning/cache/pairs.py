@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pttrust_lightning.cache.schema import GroupStates
-from pttrust_lightning.types import Exclusions, LineStates, ProgramGroup
+from pttrust_lightning.types import Exclusions, IntArray, ProgramGroup, ProgramStates
 
 NO_STATE = "contrastive pair with a line that has no state"
 EQUAL_STATES = "contrastive pair of equal states"
 
 
-def group_states(group: ProgramGroup, states: Sequence[LineStates], exclusions: Exclusions) -> GroupStates:
-    """Stack the states of a group's programs and find the rows of its contrastive pairs.
+def group_states(group: ProgramGroup, states: Sequence[ProgramStates], exclusions: Exclusions) -> GroupStates:
+    """Gather the states of a group's programs and find the rows of its candidate pairs.
 
-    A pair whose two states are equal carries no signal and is dropped (:func:`distinct_pairs`).
+    Candidates are the pairs whose two lines have states. Those of equal states carry no signal; which those are differs
+    from layer to layer, so they are marked (:func:`distinct_pairs`) and dropped when a layer is read.
 
     Args:
         group: The original and its mutants.
-        states: Line states of those of them that have any, in the group's order.
-        exclusions: Where dropped pairs are counted.
+        states: States of those of them that have any, in the group's order.
+        exclusions: Where pairs without a state are counted.
     """
     row_of: dict[str, dict[int, int]] = {}
     first_row = 0
@@ -40,20 +40,15 @@ def group_states(group: ProgramGroup, states: Sequence[LineStates], exclusions: 
                 exclusions.add(NO_STATE, mutant.program.id)
             else:
                 rows.append((a, b))
-    pairs = np.array(rows, dtype=np.int64).reshape(-1, 2)
-    if len(pairs):
-        stacked = torch.cat([s.states for s in states])
-        distinct = distinct_pairs(stacked[pairs[:, 0]], stacked[pairs[:, 1]]).numpy()
-        exclusions.add(EQUAL_STATES, group.original.id, int((~distinct).sum()))
-        pairs = pairs[distinct]
-    return GroupStates(group.original.id, list(states), pairs)
+    return GroupStates(group.original.id, list(states), np.array(rows, dtype=np.int64).reshape(-1, 2))
 
 
 def distinct_pairs(states_a: Tensor, states_b: Tensor) -> Tensor:
     """Which pairs carry a signal: ``sum_d |a_d - b_d| > 0``.
 
     A mutation that leaves the state of a line as it was (the same line again) cannot be told apart. The absolute
-    value matters: plain differences can add up to 0 or less for states that do differ.
+    value matters: plain differences can add up to 0 or less for states that do differ. For finite states the sum is
+    positive exactly where any value differs, which is what is computed: narrow types cannot round it away.
 
     Args:
         states_a: States of the original lines, ``(P, D)``.
@@ -70,4 +65,19 @@ def distinct_pairs(states_a: Tensor, states_b: Tensor) -> Tensor:
             "states_a and states_b must have one shape of 2 dimensions, got "
             f"{tuple(states_a.shape)} and {tuple(states_b.shape)}"
         )
-    return (states_a - states_b).abs().sum(dim=-1) > 0
+    return (states_a != states_b).any(dim=-1)
+
+
+def equal_pairs(distinct: Tensor, pair_offset: IntArray, group_ids: Sequence[str]) -> Exclusions:
+    """The pairs of equal states, counted and named by their groups.
+
+    Args:
+        distinct: True where a pair's states differ, ``(K,)``.
+        pair_offset: Group g has the pairs ``pair_offset[g] : pair_offset[g + 1]``.
+        group_ids: The groups' ids.
+    """
+    exclusions = Exclusions()
+    until = np.concatenate([[0], np.cumsum(~distinct.numpy())])  # equal pairs before each pair
+    for name, count in zip(group_ids, np.diff(until[pair_offset]).tolist(), strict=True):
+        exclusions.add(EQUAL_STATES, name, count)
+    return exclusions

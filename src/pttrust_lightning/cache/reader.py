@@ -1,77 +1,73 @@
-"""Reads a cache: whole groups, or single programs, as contiguous slices."""
+"""Reads one layer of a cache: whole groups, or single programs, as contiguous rows of mapped files."""
 
 from __future__ import annotations
 
-import hashlib
-import os
+import mmap
+import resource
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import h5py
 import numpy as np
 import torch
 
-from pttrust_lightning.cache.manifest import CacheKey, Manifest, ShardEntry, read_manifest
-from pttrust_lightning.cache.schema import STORED_AS, decode_states
-from pttrust_lightning.errors import CacheError
-from pttrust_lightning.types import IntArray, LineStates, StateBatch
-
-_REMEDY = "Delete that file's cache folder and extract again."
-
-
-class _ShardIndex(NamedTuple):
-    """The small arrays of a shard, kept in memory; only states are read on demand."""
-
-    file: str
-    line_number: IntArray
-    program_offset: IntArray
-    program_lines: IntArray
-    program_ids: list[str]
-    group_offset: IntArray
-    group_ids: list[str]
-    pairs: IntArray
-    pair_offset: IntArray
+from pttrust_lightning.cache.journal import read_contents
+from pttrust_lightning.cache.manifest import CacheKey, Manifest, read_manifest
+from pttrust_lightning.cache.schema import STORED_AS, AnyArray, decode_states
+from pttrust_lightning.cache.shard_index import ShardIndex, read_index
+from pttrust_lightning.errors import CacheError, CacheMismatchError
+from pttrust_lightning.types import LineStates, StateBatch
 
 
 class StateCache:
-    """A complete cache, open for reading.
+    """One layer of a complete cache, open for reading.
 
-    Files are opened lazily and once per process, so that an instance may cross a fork or be pickled to a worker.
+    Groups are in the order of their ids, whichever ranks wrote them and however often they were interrupted. Shards are
+    mapped, read-only, when they are first needed; no HDF5 file is open after the constructor. An instance may therefore
+    be used by threads, cross a fork, and be pickled to a spawned worker.
 
     Args:
         folder: The cache's folder.
         key: Fields of the key that must agree; None takes whatever is there.
-        verify: Compare each shard's hash with the manifest's, not only its size.
+        layer: The layer to read; None where the cache has only one.
+        verify: Compare each shard's hash with the journal's, not only its size.
 
     Raises:
         CacheError: There is no cache, it is incomplete, or a shard is damaged.
-        CacheMismatchError: The states come from something else.
+        CacheMismatchError: The states come from something else, or from other layers.
     """
 
-    def __init__(self, folder: Path, key: CacheKey | None = None, verify: bool = True) -> None:
+    def __init__(
+        self, folder: Path, key: CacheKey | None = None, layer: int | None = None, verify: bool = True
+    ) -> None:
         manifest = read_manifest(folder)
         if manifest is None:
             raise CacheError(f"{folder} holds no state cache. Make one first: pttrust extract --config <data config>.")
         if key is not None:
             manifest.check(folder, key, partial=True)
-        if not manifest.complete:
+        if layer is None and len(manifest.layers) == 1:
+            layer = manifest.layers[0]
+        if layer is None or layer not in manifest.layers:
+            raise CacheMismatchError(str(folder), "layer", manifest.layers, layer)
+        contents = read_contents(folder, manifest)
+        if not manifest.complete or len(contents.groups) != manifest.n_groups:
             raise CacheError(
-                f"The state cache {folder} is incomplete (an extraction was interrupted). "
+                f"The state cache {folder} is incomplete (an extraction was interrupted, or a journal is gone). "
                 "Run pttrust extract again with the same config: it goes on where it stopped."
             )
         self.folder = folder
+        self.layer = layer
         self.manifest: Manifest = manifest
-        self._shards = [_read_index(folder, entry, manifest, verify) for entry in manifest.shards]
-        self._groups = [(s, g) for s, shard in enumerate(self._shards) for g in range(len(shard.group_ids))]
-        self._programs = {
-            name: (s, p) for s, shard in enumerate(self._shards) for p, name in enumerate(shard.program_ids)
-        }
-        self._open: dict[tuple[int, int], h5py.File] = {}
+        entries = sorted(contents.entries, key=lambda e: (e.file, e.groups))
+        self._shards = [read_index(folder, entry, manifest, layer, verify) for entry in entries]
+        self.group_ids, self._where = _group_order(self._shards)
+        self._programs = _program_places(folder, self._shards)
+        self._maps: dict[int, _MappedShard] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Open files stay behind: HDF5 handles must not cross processes."""
-        return {**self.__dict__, "_open": {}}
+        """Maps stay behind: the other process makes its own."""
+        return {**self.__dict__, "_maps": {}}
 
     @property
     def d(self) -> int:
@@ -79,18 +75,13 @@ class StateCache:
         return self.manifest.d
 
     @property
-    def group_ids(self) -> list[str]:
-        """Ids of the groups that have states, in the cache's order."""
-        return [self._shards[s].group_ids[g] for s, g in self._groups]
-
-    @property
     def n_rows(self) -> int:
         """Line states in the cache."""
-        return sum(len(s.line_number) for s in self._shards)
+        return sum(s.states.shape[0] for s in self._shards)
 
     @property
     def n_pairs(self) -> int:
-        """Contrastive pairs in the cache."""
+        """Contrastive pairs whose states differ in the layer."""
         return sum(len(s.pairs) for s in self._shards)
 
     def __contains__(self, program_id: str) -> bool:
@@ -99,7 +90,7 @@ class StateCache:
 
     def __len__(self) -> int:
         """Number of groups that have states."""
-        return len(self._groups)
+        return len(self.group_ids)
 
     def groups(self, indices: Sequence[int]) -> StateBatch:
         """The states and pairs of some groups, stacked in the order given; states in float32.
@@ -107,19 +98,17 @@ class StateCache:
         Args:
             indices: Positions in :attr:`group_ids`.
         """
-        states, pairs, first_row = [], [], 0
-        for index in indices:
-            s, g = self._groups[index]
-            shard = self._shards[s]
-            begin = int(shard.program_offset[shard.group_offset[g]])
-            end = int(shard.program_offset[shard.group_offset[g + 1]])
-            rows = shard.pairs[shard.pair_offset[g] : shard.pair_offset[g + 1]]
-            states.append(decode_states(self._file(s)["states"][begin:end], self.manifest.storage_dtype))
-            pairs.append(torch.from_numpy(rows - begin + first_row))
-            first_row += end - begin
-        if not states:
-            return StateBatch(torch.zeros(0, self.d), torch.zeros(0, 2, dtype=torch.long))
-        return StateBatch(torch.cat(states), torch.cat(pairs))
+        where = self._where[np.asarray(indices, dtype=np.int64)]
+        rows = np.empty((int((where[:, 2] - where[:, 1]).sum()), self.d), STORED_AS[self.manifest.storage_dtype])
+        pairs = np.empty((int((where[:, 4] - where[:, 3]).sum()), 2), dtype=np.int64)
+        row = pair = 0
+        for s, begin, end, first_pair, last_pair in where.tolist():  # one copy a group, whatever its programs
+            rows[row : row + end - begin] = self._mapped(s).states[begin:end]
+            n_pairs = last_pair - first_pair
+            np.add(self._shards[s].pairs[first_pair:last_pair], row - begin, out=pairs[pair : pair + n_pairs])
+            row += end - begin
+            pair += n_pairs
+        return StateBatch(decode_states(rows, self.manifest.storage_dtype), torch.from_numpy(pairs))
 
     def program(self, program_id: str) -> LineStates:
         """The line states of one program.
@@ -128,88 +117,81 @@ class StateCache:
             KeyError: It has none (``in`` tells).
         """
         s, p = self._programs[program_id]
-        shard = self._shards[s]
+        shard, mapped = self._shards[s], self._mapped(s)
         rows = slice(int(shard.program_offset[p]), int(shard.program_offset[p + 1]))
-        file = self._file(s)
         return LineStates(
             program_id=program_id,
-            line_numbers=shard.line_number[rows],
-            states=decode_states(file["states"][rows], self.manifest.storage_dtype),
-            uncertainty=file["uncertainty"][rows].astype(np.float64) if "uncertainty" in file else None,
+            line_numbers=mapped.line_number[rows].copy(),
+            states=decode_states(mapped.states[rows].copy(), self.manifest.storage_dtype),
+            uncertainty=None if mapped.uncertainty is None else mapped.uncertainty[rows].astype(np.float64),
             n_lines=int(shard.program_lines[p]),
         )
 
-    def _file(self, shard: int) -> h5py.File:
-        key = (os.getpid(), shard)
-        if key not in self._open:
-            self._open[key] = h5py.File(self.folder / self._shards[shard].file, "r")
-        return self._open[key]
+    def _mapped(self, shard: int) -> _MappedShard:
+        mapped = self._maps.get(shard)
+        if mapped is None:
+            if len(self._maps) >= _MAX_MAPS:
+                self._maps = {}  # simple, and safe with threads and forks; those in use live on until they are not
+            mapped = self._maps[shard] = _MappedShard(self.folder, self._shards[shard])
+        return mapped
 
 
-def _read_index(folder: Path, entry: ShardEntry, manifest: Manifest, verify: bool) -> _ShardIndex:
-    path = folder / entry.file
-    if Path(entry.file).name != entry.file:
-        raise CacheError(f"{folder}: the manifest names {entry.file!r}, which is not a file of that folder. {_REMEDY}")
-    if not path.is_file():
-        raise CacheError(f"{path} is missing, though the manifest names it. {_REMEDY}")
-    if path.stat().st_size != entry.bytes:
-        raise CacheError(f"{path} is {path.stat().st_size} bytes long instead of {entry.bytes}: truncated? {_REMEDY}")
-    if verify:
-        with path.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != entry.sha256:
-                raise CacheError(f"{path} differs from what was written (sha256). {_REMEDY}")
-    try:
-        with h5py.File(path, "r") as shard:
-            index = _ShardIndex(
-                file=entry.file,
-                line_number=shard["line_number"][:],
-                program_offset=shard["program_offset"][:],
-                program_lines=shard["program_lines"][:],
-                program_ids=list(shard["program_id"].asstr()[:]),
-                group_offset=shard["group_offset"][:],
-                group_ids=list(shard["group_id"].asstr()[:]),
-                pairs=shard["pairs"][:],
-                pair_offset=shard["pair_offset"][:],
-            )
-            states = shard["states"]
-            shape, stored_as = states.shape, states.dtype
-            uncertainty_shape = shard["uncertainty"].shape if "uncertainty" in shard else None
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise CacheError(f"{path} is not a shard of a state cache ({error}). {_REMEDY}") from error
-    n = len(index.line_number)
-    problem = _inconsistency(index, shape, manifest.d)
-    if problem is None and stored_as != STORED_AS.get(manifest.storage_dtype):
-        problem = f"'states' is of type {stored_as}, which does not store {manifest.storage_dtype}"
-    if problem is None and uncertainty_shape not in (None, (n, 3)):
-        problem = f"'uncertainty' has shape {uncertainty_shape}, expected ({n}, 3)"
-    if problem is None and (entry.rows, entry.pairs) != (n, len(index.pairs)):
-        problem = f"'states' or 'pairs' does not hold the {entry.rows} rows and {entry.pairs} pairs of the manifest"
-    if problem:
-        raise CacheError(f"{path}, field {problem}. {_REMEDY}")
-    return index
+def _max_maps() -> int:
+    """How many shards may be mapped at once in a process: before Python 3.13 each map holds a file descriptor."""
+    if sys.version_info >= (3, 13):
+        return 2**14  # a fourth of what Linux allows a process
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2**14 if soft == resource.RLIM_INFINITY else max(1, min(soft // 4, 2**14))
 
 
-def _inconsistency(index: _ShardIndex, states_shape: tuple[int, ...], d: int) -> str | None:
-    """What is wrong with a shard's arrays, or None: nothing is sliced by numbers that were not checked."""
-    n = states_shape[0] if states_shape else 0
-    expected = (
-        ("program_offset", index.program_offset, len(index.program_ids), n),
-        ("group_offset", index.group_offset, len(index.group_ids), len(index.program_ids)),
-        ("pair_offset", index.pair_offset, len(index.group_ids), len(index.pairs)),
-    )
-    if len(states_shape) != 2 or states_shape[1] != d:
-        return f"'states' has shape {states_shape}, expected (N, {d})"
-    if len(index.line_number) != n or len(index.program_lines) != len(index.program_ids):
-        return f"'line_number' or 'program_lines' is not as long as its {n} rows or {len(index.program_ids)} programs"
-    for name, offsets, count, last in expected:
-        if offsets.dtype.kind != "i":
-            return f"'{name}' holds {offsets.dtype}, expected integers"
-        if len(offsets) != count + 1 or offsets[0] != 0 or offsets[-1] != last or bool((np.diff(offsets) < 0).any()):
-            return f"'{name}' does not divide {last} items into {count}"
-    if index.pairs.shape[1:] != (2,) or index.pairs.dtype.kind != "i":
-        return f"'pairs' has shape {index.pairs.shape} and type {index.pairs.dtype}, expected (K, 2) integers"
-    bounds = index.program_offset[index.group_offset]
-    first, end = (np.repeat(b, np.diff(index.pair_offset)) for b in (bounds[:-1], bounds[1:]))
-    if bool((index.pairs.min(1) < first).any() or (index.pairs.max(1) >= end).any()):
-        return "'pairs' names rows outside their group's"
-    return None
+_MAX_MAPS = _max_maps()
+
+
+class _MappedShard:
+    """A shard's large arrays as parts of the mapped file: nothing is read before it is used."""
+
+    def __init__(self, folder: Path, shard: ShardIndex) -> None:
+        path = folder / shard.file
+        try:
+            with path.open("rb") as stream:
+                if sys.version_info >= (3, 13):
+                    data = mmap.mmap(stream.fileno(), shard.bytes, access=mmap.ACCESS_READ, trackfd=False)
+                else:
+                    data = mmap.mmap(stream.fileno(), shard.bytes, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise CacheError(f"{path} has changed since the cache was opened ({error}). Open it again.") from error
+        self.states = shard.states.of(data)
+        self.line_number = shard.line_number.of(data)
+        self.uncertainty: AnyArray | None = None if shard.uncertainty is None else shard.uncertainty.of(data)
+
+
+def _group_order(shards: Sequence[ShardIndex]) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Ids of all groups, sorted, and of each its shard, first and last row, first and last pair, ``(G, 5)``."""
+    places = [
+        np.stack([np.full(len(s.group_ids), i), *_bounds(s.group_rows), *_bounds(s.pair_offset)], axis=1)
+        for i, s in enumerate(shards)
+    ]
+    names = [name for shard in shards for name in shard.group_ids]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    where = np.concatenate([np.zeros((0, 5), dtype=np.int64), *places])
+    return [names[i] for i in order], where[np.array(order, dtype=np.int64)]
+
+
+def _bounds(offset: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[AnyArray, AnyArray]:
+    return offset[:-1], offset[1:]
+
+
+def _program_places(folder: Path, shards: Sequence[ShardIndex]) -> dict[str, tuple[int, int]]:
+    """Shard and position of each program."""
+    places = {name: (s, p) for s, shard in enumerate(shards) for p, name in enumerate(shard.program_ids)}
+    if len(places) < sum(len(shard.program_ids) for shard in shards):
+        seen: set[str] = set()
+        for shard in shards:
+            for name in shard.program_ids:
+                if name in seen:
+                    raise CacheError(
+                        f"{folder / shard.file}, field 'program_id': {name!r} is stored twice in the cache. Give each "
+                        "program and mutant of the corpus an id of its own, delete the cache folder and extract again."
+                    )
+                seen.add(name)
+    return places

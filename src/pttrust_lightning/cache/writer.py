@@ -1,55 +1,88 @@
-"""Fills a cache, shard by shard; interrupted anywhere, it goes on where it stopped."""
+"""Fills a cache, shard by shard; interrupted anywhere, by any number of ranks, it goes on where it stopped."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import itertools
-import os
-from collections import Counter
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-import h5py
 import numpy as np
-import torch
 
+from pttrust_lightning.cache.durable import storing
+from pttrust_lightning.cache.journal import (
+    ITS_LINE,
+    JOURNALS,
+    CacheContents,
+    ShardEntry,
+    add_entry,
+    add_total,
+    cut_torn_line,
+    mend,
+    read_contents,
+)
+from pttrust_lightning.cache.locks import alone, joined
 from pttrust_lightning.cache.manifest import (
     CacheKey,
     Manifest,
-    ShardEntry,
     exclusions_to_json,
+    is_layers,
     plain_key,
-    publish,
     read_manifest,
     write_manifest,
 )
-from pttrust_lightning.cache.pairs import group_states
-from pttrust_lightning.cache.schema import GroupStates, StorageDtype, encode_states
-from pttrust_lightning.errors import CacheError, SourceError
-from pttrust_lightning.types import Exclusions, LineStates, Program, ProgramGroup
+from pttrust_lightning.cache.pipeline import run_pipeline
+from pttrust_lightning.cache.schema import STORED_AS, StorageDtype
+from pttrust_lightning.cache.shard import Extracted, write_shard
+from pttrust_lightning.errors import CacheError, CacheMismatchError, SourceError
+from pttrust_lightning.types import Exclusions, ProgramGroup, ProgramStates
 
-Extract = Callable[[Sequence[Program], Exclusions], list[LineStates]]
-"""Reads the line states of some programs."""
+Extract = Callable[[Sequence[ProgramGroup], Exclusions], list[ProgramStates]]
+"""Reads the states of some groups' programs, in every layer of the cache."""
+
+SHARD_BYTES = 64 * 2**20
+
+_SHARD_ROWS = 2**15
+"""Most rows of a shard: beside its state, a row takes a kilobyte or two of memory until it is stored."""
+
+_log = logging.getLogger(__name__)
 
 
 def open_manifest(folder: Path, key: CacheKey, d: int, storage_dtype: StorageDtype) -> Manifest:
-    """The folder's manifest, checked against ``key``; a fresh one where there is none.
+    """The folder's manifest, checked against ``key``; a fresh one where there is none. Writes nothing.
+
+    A cache that holds further layers is taken; its ``layers`` are then what an extractor must read to add to it. One
+    that was complete but has lost a line of a journal since is no longer.
 
     Raises:
         CacheMismatchError: The folder holds the states of something else.
         CacheError: The manifest cannot be read, or the folder holds other files.
+        ValueError: The key has no layers.
     """
     key = plain_key({**key, "storage_dtype": storage_dtype})
+    if not is_layers(key.get("layers")):
+        raise ValueError(f"key must have layers, a list of 0-based numbers, got {key.get('layers')!r}")
     manifest = read_manifest(folder)
-    if manifest is None:
-        if folder.is_dir() and any(p.suffix not in {".tmp", ".lock"} for p in folder.iterdir()):
+    if manifest is None and folder.is_dir() and any(p.suffix not in {".tmp", ".lock"} for p in folder.iterdir()):
+        manifest = read_manifest(folder)  # another rank may have begun since: the manifest is its first file
+        if manifest is None:
             raise CacheError(f"{folder} holds files but no cache manifest. Choose an empty or new cache_dir.")
+    if manifest is None:
         return Manifest(key=key, d=d, storage_dtype=storage_dtype)
     manifest.check(folder, key)
+    if manifest.d != d:
+        raise CacheMismatchError(str(folder), "d", manifest.d, d)
+    if manifest.complete:
+        manifest.complete = len(read_contents(folder, manifest).groups) == manifest.n_groups
     return manifest
+
+
+def is_own(group_id: str, rank: int, world_size: int) -> bool:
+    """Whether a group is this rank's to read: decided by its id alone, on every machine alike."""
+    digest = hashlib.blake2b(group_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % world_size == rank
 
 
 def fill_cache(
@@ -57,134 +90,208 @@ def fill_cache(
     manifest: Manifest,
     groups: Iterable[ProgramGroup],
     extract: Extract,
-    groups_per_shard: int,
+    shard_bytes: int = SHARD_BYTES,
     on_shard: Callable[[int, int], None] = lambda groups, rows: None,
-) -> Manifest:
-    """Read the states of every group that no shard has yet, and write them.
+    rank: int = 0,
+    world_size: int = 1,
+    expand: Callable[[ProgramGroup], ProgramGroup] = lambda group: group,
+) -> None:
+    """Read the states of this rank's groups that no journal answers for, and write them.
 
-    A shard is written under a temporary name, flushed to disk, renamed, and only then named in the manifest: what the
-    manifest names is whole.
+    Groups are made in a thread of their own, read in the caller's, and written in another; of the corpus, only ids are
+    held. A killed writer loses the shard that it was reading and the one that it was writing. When every rank has
+    returned, :func:`finish_cache` is to be called, once.
 
     Args:
-        folder: The cache's folder; created where missing.
+        folder: The cache's folder, one that all ranks see; created where missing.
         manifest: From :func:`open_manifest`.
-        groups: All groups, in an order that is the same on every run.
-        extract: Reads line states; called only for groups that are missing.
-        groups_per_shard: Groups in a shard.
-        on_shard: Told how many groups and rows are there already, and then those of each new shard; for progress.
+        groups: All groups of the corpus; the same ones on every rank and every run, in any order. Iterated in another
+            thread. Reading in the order of the ids later is quickest where this is the order of the ids too.
+        extract: Reads states; called only for groups that are missing, with as many as fill a shard.
+        shard_bytes: States in a shard, by estimate from the programs' lines, which are 32,768 at most; a larger group
+            has a shard of its own.
+        on_shard: Told how many groups and rows are there already (of all ranks), and then those of each new shard of
+            this rank; in the caller's thread, soon after the shard is durable.
+        rank: This process's number.
+        world_size: Number of processes that fill the cache at once.
+        expand: Makes a group's mutants, where ``groups`` come without: called for the groups that are read, in the
+            producer's thread.
 
     Raises:
-        CacheError: Another process is filling the same cache.
+        CacheError: Another process is this rank, the disk is full, or the cache is damaged.
         NonFiniteError: States that cannot be stored.
         SourceError: Two programs share an id.
+        ValueError: A rank that is none, or states of other shapes than the manifest's.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        current = read_manifest(folder)
-        if current is not None:  # another process may have written shards since the manifest was opened
-            current.check(folder, manifest.key)
-            current.source_excluded = manifest.source_excluded
-            manifest = current
-        for leftover in folder.glob("*.tmp"):
-            leftover.unlink()
-        write_manifest(folder, manifest)  # before the first shard: an interruption leaves a cache, not stray files
-        have = {group for shard in manifest.shards for group in shard.groups}
-        on_shard(len(have), sum(shard.rows for shard in manifest.shards))
-        missing = (g for g in groups if g.original.id not in have)
-        for index in itertools.count(len(manifest.shards)):
-            chunk = list(itertools.islice(missing, groups_per_shard))
-            if not chunk:
-                break
+    if not 0 <= rank < world_size or shard_bytes < 1:
+        raise ValueError(f"rank {rank} of {world_size} with shards of {shard_bytes} bytes cannot be")
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with joined(folder, rank, world_size, lambda first: _begin(folder, manifest, rank, first)) as contents:
+        answered = contents.groups
+        on_shard(len(answered), contents.rows)
+        if contents.manifest.complete and len(answered) == contents.manifest.n_groups:
+            return
+        manifest = contents.manifest
+        row_bytes = manifest.d * np.dtype(STORED_AS[manifest.storage_dtype]).itemsize * len(manifest.layers)
+        chunks = _Chunks(groups, answered, rank, world_size, expand, min(shard_bytes / row_bytes, _SHARD_ROWS))
+
+        def read(chunk: list[ProgramGroup]) -> Extracted:
             exclusions = Exclusions()
-            entry = _write_shard(
-                folder, f"shard-{index:05d}.h5", chunk, extract, exclusions, manifest.storage_dtype, manifest.d
-            )
-            manifest.shards.append(entry)
-            write_manifest(folder, manifest)
-            on_shard(len(chunk), entry.rows)
-        manifest.complete = True
-        write_manifest(folder, manifest)
-    return manifest
+            return Extracted(chunk, extract(chunk, exclusions), exclusions)
+
+        def store(extracted: Extracted) -> ShardEntry:
+            entry = write_shard(folder, rank, manifest, extracted)
+            with storing(folder):
+                add_entry(folder, rank, entry)
+            return entry
+
+        run_pipeline(iter(chunks), read, store, lambda e: on_shard(len(e.groups), e.rows), chunks.stopped.set)
+        with storing(folder):
+            add_total(folder, rank, chunks.total)
 
 
-def _write_shard(
-    folder: Path,
-    name: str,
-    groups: Sequence[ProgramGroup],
-    extract: Extract,
-    exclusions: Exclusions,
-    storage_dtype: str,
-    d: int,
-) -> ShardEntry:
-    programs = [p for g in groups for p in g.programs]
-    repeated = [name for name, count in Counter(p.id for p in programs).items() if count > 1]
-    if repeated:
-        raise SourceError(f"Two programs or mutants are called {repeated[0]!r}. Give each program an id of its own.")
-    states = {s.program_id: s for s in extract(programs, exclusions)}
-    filled = [
-        group_states(group, [states[p.id] for p in group.programs if p.id in states], exclusions) for group in groups
-    ]
-    temporary = folder / f"{name}.tmp"
-    arrays = _arrays([g for g in filled if g.programs], storage_dtype, d)
-    with h5py.File(temporary, "w") as shard:
-        for field, array in arrays.items():
-            shard.create_dataset(field, data=array, dtype=h5py.string_dtype() if array.dtype == object else None)
-        shard["states"].attrs["dtype"] = storage_dtype
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    size = temporary.stat().st_size
-    publish(temporary, folder / name)
-    return ShardEntry(
-        file=name,
-        sha256=sha256,
-        bytes=size,
-        rows=len(arrays["states"]),
-        pairs=len(arrays["pairs"]),
-        groups=[g.original.id for g in groups],
-        excluded=exclusions_to_json(exclusions),
-    )
+def finish_cache(
+    folder: Path, source_excluded: Exclusions | None = None, fingerprint: dict[str, Any] | None = None
+) -> CacheContents:
+    """Declare a cache complete; to be called by one rank when :func:`fill_cache` has returned on all of them.
 
+    Args:
+        folder: The cache's folder.
+        source_excluded: What was left out before any state was read; None keeps what the manifest has.
+        fingerprint: The caller's; None keeps what the manifest has.
 
-def _arrays(groups: Sequence[GroupStates], storage_dtype: Any, d: int) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
-    """The data sets of a shard, as listed in :mod:`pttrust_lightning.cache.schema`."""
-    programs = [p for g in groups for p in g.programs]
-    rows_per_group = [sum(len(p.line_numbers) for p in g.programs) for g in groups]
-    first_row = _offsets(rows_per_group)
-    states = torch.cat([p.states for p in programs]) if programs else torch.zeros(0, d)
-    arrays: dict[str, np.ndarray[Any, np.dtype[Any]]] = {
-        "states": encode_states(states, storage_dtype),
-        "line_number": _concatenate([p.line_numbers for p in programs]),
-        "program_offset": _offsets([len(p.line_numbers) for p in programs]),
-        "program_lines": np.array([p.n_lines for p in programs], dtype=np.int64),
-        "program_id": np.array([p.program_id for p in programs], dtype=object),
-        "group_offset": _offsets([len(g.programs) for g in groups]),
-        "group_id": np.array([g.group_id for g in groups], dtype=object),
-        "pairs": _concatenate([g.pairs + first_row[i] for i, g in enumerate(groups)]).reshape(-1, 2),
-        "pair_offset": _offsets([len(g.pairs) for g in groups]),
-    }
-    uncertainty = [p.uncertainty for p in programs if p.uncertainty is not None]
-    if programs and len(uncertainty) == len(programs):
-        arrays["uncertainty"] = np.concatenate(uncertainty).astype(np.float32)
-    return arrays
-
-
-def _offsets(counts: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def _concatenate(parts: Sequence[np.ndarray[Any, np.dtype[np.int64]]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the cache for one writer; the system lets go of it when the process ends, however it ends."""
-    with (folder / "writer.lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+    Raises:
+        CacheError: Some groups are not answered for, or twice; a rank is still writing; or the cache is damaged.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise CacheError(f"{folder} holds no state cache. Make one first: pttrust extract --config <data config>.")
+    with alone(folder):
+        contents = read_contents(folder, manifest)
+        _remove_leftovers(folder, contents)
+        n_groups = len(contents.groups)
+        if contents.totals != {n_groups}:
+            corpus = " or ".join(map(str, sorted(contents.totals))) or "an unknown number"
             raise CacheError(
-                f"Another process is filling {folder}. Wait for it, or choose another cache_dir."
-            ) from error
-        yield
+                f"The journals of {folder} answer for {n_groups} programs of {corpus}. Run every rank to its end, "
+                "with the same corpus; or delete that folder and extract again."
+            )
+        manifest.complete, manifest.n_groups = True, n_groups
+        if source_excluded is not None:
+            manifest.source_excluded = exclusions_to_json(source_excluded)
+        if fingerprint is not None:
+            manifest.fingerprint = fingerprint
+        with storing(folder):
+            write_manifest(folder, manifest)
+    return contents
+
+
+def cache_contents(folder: Path) -> CacheContents | None:
+    """What a cache has so far, complete or not; None where there is no cache.
+
+    Raises:
+        CacheError: The manifest or a journal is damaged.
+    """
+    manifest = read_manifest(folder)
+    return None if manifest is None else read_contents(folder, manifest)
+
+
+def _begin(folder: Path, manifest: Manifest, rank: int, first: bool) -> CacheContents:
+    """Bring the folder into a state that can be added to; no other rank joins meanwhile."""
+    current = read_manifest(folder)
+    if current is not None:  # another process may have begun or finished since the manifest was opened
+        current.check(folder, manifest.key)
+        current.source_excluded = manifest.source_excluded or current.source_excluded
+        current.fingerprint = manifest.fingerprint or current.fingerprint
+        manifest = current
+    with storing(folder):
+        if manifest != read_manifest(folder):  # before the first shard: an interruption leaves a cache, not stray files
+            write_manifest(folder, manifest)
+        cut_torn_line(folder, rank, manifest.layers)
+        contents = read_contents(folder, manifest)
+        _check_files(folder, contents)
+        if first:
+            _remove_leftovers(folder, contents)
+    return contents
+
+
+def _check_files(folder: Path, contents: CacheContents) -> None:
+    """Every shard that a journal names is there in its size: found out before hours of reading, not after."""
+    for entry in contents.entries:
+        path = folder / entry.file
+        if not path.is_file() or path.stat().st_size != entry.bytes:
+            raise CacheError(f"{path} is missing or truncated, though a journal names it. {mend(ITS_LINE)}")
+
+
+def _remove_leftovers(folder: Path, contents: CacheContents) -> None:
+    """Remove half-written files, and shards that no journal names; to be called while no rank writes."""
+    named = {entry.file for entry in contents.entries}
+    unfinished = list(folder.glob("*.tmp"))
+    unnamed = [path for path in folder.glob("shard-*.h5") if path.name not in named]
+    for path in (*unfinished, *unnamed):
+        path.unlink()
+    if unfinished or unnamed:
+        _log.warning(
+            "%s: removed %d unfinished files and %d shards that no line of %s names, left by a writer that was killed; "
+            "their programs are read again",
+            folder,
+            len(unfinished),
+            len(unnamed),
+            JOURNALS,
+        )
+
+
+class _Chunks:
+    """The groups that a rank has to read, as many at a time as fill a shard.
+
+    Attributes:
+        total: Groups of the corpus seen so far, whosever they are.
+        stopped: Set to end the iteration early.
+    """
+
+    def __init__(
+        self,
+        groups: Iterable[ProgramGroup],
+        answered: set[str],
+        rank: int,
+        world_size: int,
+        expand: Callable[[ProgramGroup], ProgramGroup],
+        rows_per_chunk: float,
+    ) -> None:
+        self.total = 0
+        self.stopped = Event()
+        self._missing = self._select(groups, answered, rank, world_size)
+        self._expand, self._rows_per_chunk = expand, rows_per_chunk
+
+    def __iter__(self) -> Iterator[list[ProgramGroup]]:
+        chunk: list[ProgramGroup] = []
+        rows = 0
+        for group in map(self._expand, self._missing):
+            size = max(sum(_non_blank_lines(p.code) for p in group.programs), 1)  # groups without lines end too
+            if chunk and rows + size > self._rows_per_chunk:
+                yield chunk
+                chunk, rows = [], 0
+            chunk.append(group)
+            rows += size
+        if chunk:
+            yield chunk
+
+    def _select(
+        self, groups: Iterable[ProgramGroup], answered: set[str], rank: int, world_size: int
+    ) -> Iterator[ProgramGroup]:
+        seen: set[str] = set()
+        for group in groups:
+            if self.stopped.is_set():
+                return
+            name = group.original.id
+            if name in seen:
+                raise SourceError(f"Two programs are called {name!r}. Give each program an id of its own.")
+            seen.add(name)
+            self.total += 1
+            if name not in answered and is_own(name, rank, world_size):
+                yield group
+
+
+def _non_blank_lines(code: str) -> int:
+    return sum(1 for line in code.split("\n") if line.strip())

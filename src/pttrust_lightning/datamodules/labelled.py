@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
-from pttrust_lightning.cache.manifest import CacheKey
 from pttrust_lightning.cache.schema import StorageDtype
-from pttrust_lightning.datamodules.cached_states import CachedStates
+from pttrust_lightning.datamodules.cached_states import CachedStates, Wanted
 from pttrust_lightning.datamodules.splits import Split, merge_groups, split_by_fold, split_by_group
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.source.corpus import corpus_sha256
 from pttrust_lightning.source.labelled import LabelledSource
+from pttrust_lightning.source.lines import non_blank_lines
+from pttrust_lightning.source.selection import corpus_sha256
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.types import Exclusions, LabelledSnippet, ProgramGroup, SnippetBatch, SnippetStates
 
@@ -39,7 +40,7 @@ class LabelledLines(CachedStates):
         split_seed: Decides the split.
         uncertainty: Also read token probabilities (runs the whole LLM), for the uncertainty baseline.
         storage_dtype: How states are stored.
-        groups_per_shard: Snippets in one shard of the cache.
+        shard_megabytes: Size of the cache's files, 32,768 lines at most; three are held in memory while it is filled.
         verify_cache: Compare the shards' hashes when the cache is opened.
         num_workers: Worker processes of each DataLoader.
     """
@@ -57,11 +58,11 @@ class LabelledLines(CachedStates):
         split_seed: int = 0,
         uncertainty: bool = True,
         storage_dtype: StorageDtype = "float32",
-        groups_per_shard: int = 256,
+        shard_megabytes: float = 64.0,
         verify_cache: bool = True,
         num_workers: int = 0,
     ) -> None:
-        super().__init__(states, cache_dir, storage_dtype, groups_per_shard, verify_cache, num_workers)
+        super().__init__(states, cache_dir, storage_dtype, shard_megabytes, verify_cache, num_workers)
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}. Set it to at least 1.")
         self.snippets = snippets
@@ -79,14 +80,22 @@ class LabelledLines(CachedStates):
         """Whether token probabilities are read too."""
         return self.uncertainty
 
-    def cache_contents(self, exclusions: Exclusions) -> tuple[CacheKey, list[ProgramGroup]]:
+    def settings(self) -> dict[str, Any]:
+        """Whether token probabilities are read."""
+        return {"uncertainty": self.uncertainty}
+
+    def wanted(self, exclusions: Exclusions) -> Wanted:
         """The snippets, without their labels: new labels need no new states."""
         snippets, left_out = self._snippets()
         exclusions.merge(left_out)
         programs = [s.program() for s in snippets]
-        return {"corpus_sha256": corpus_sha256(programs), "uncertainty": self.uncertainty}, [
-            ProgramGroup(p) for p in programs
-        ]
+        return Wanted(
+            key={"corpus_sha256": corpus_sha256(programs), **self.settings()},
+            groups=lambda: map(ProgramGroup, programs),
+            expand=lambda group: group,
+            n_groups=len(programs),
+            n_lines=sum(len(non_blank_lines(program.code)) for program in programs),
+        )
 
     def _snippets(self) -> tuple[list[LabelledSnippet], Exclusions]:
         if self._read is None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pttrust_lightning.cache.manifest import CacheKey
 from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.cache.schema import StorageDtype
-from pttrust_lightning.datamodules.cached_states import CachedStates
+from pttrust_lightning.cache.shuffle import block_shuffled
+from pttrust_lightning.datamodules.cached_states import CachedStates, Wanted
 from pttrust_lightning.datamodules.splits import split_by_group
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.source.corpus import Corpus, corpus_sha256
+from pttrust_lightning.source.corpus import Corpus
 from pttrust_lightning.source.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
+from pttrust_lightning.source.lines import non_blank_lines
+from pttrust_lightning.source.outside_lines import OutsideLines
+from pttrust_lightning.source.selection import CorpusDigest
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.types import Exclusions, ProgramGroup, StateBatch
 
@@ -34,7 +37,7 @@ class UnlabelledStates(CachedStates):
         split_seed: Decides which.
         programs_per_batch: Programs, with their mutants, in a batch.
         storage_dtype: How states are stored.
-        groups_per_shard: Programs in one shard of the cache.
+        shard_megabytes: Size of the cache's files, 32,768 lines at most; three are held in memory while it is filled.
         verify_cache: Compare the shards' hashes when the cache is opened.
         num_workers: Worker processes of each DataLoader.
     """
@@ -51,11 +54,11 @@ class UnlabelledStates(CachedStates):
         split_seed: int = 0,
         programs_per_batch: int = 16,
         storage_dtype: StorageDtype = "float32",
-        groups_per_shard: int = 256,
+        shard_megabytes: float = 64.0,
         verify_cache: bool = True,
         num_workers: int = 0,
     ) -> None:
-        super().__init__(states, cache_dir, storage_dtype, groups_per_shard, verify_cache, num_workers)
+        super().__init__(states, cache_dir, storage_dtype, shard_megabytes, verify_cache, num_workers)
         if programs_per_batch < 1:
             raise ConfigError(f"programs_per_batch is {programs_per_batch}. Set it to at least 1.")
         self.corpus = corpus
@@ -71,18 +74,41 @@ class UnlabelledStates(CachedStates):
         """Never: stage 1 needs only the blocks up to the layer."""
         return False
 
-    def cache_contents(self, exclusions: Exclusions) -> tuple[CacheKey, list[ProgramGroup]]:
-        """The corpus and its mutants."""
-        programs = list(self.corpus.programs(exclusions))
-        groups = list(make_mutants(programs, self.operators, self.rounds, self.mutation_seed))
-        key = {
-            "corpus_sha256": corpus_sha256(programs),
+    def settings(self) -> dict[str, Any]:
+        """What makes the mutants."""
+        return {
             "operators": self.operators,
             "rounds": self.rounds,
             "mutation_seed": self.mutation_seed,
             "uncertainty": False,
         }
-        return key, groups
+
+    def fingerprint(self) -> str | None:
+        """The corpus's."""
+        return self.corpus.fingerprint()
+
+    def wanted(self, exclusions: Exclusions) -> Wanted:
+        """The corpus and its mutants, which are made when they are read."""
+        digest, outside = CorpusDigest(), OutsideLines()
+        n_programs = n_lines = 0
+        for program in self.corpus.programs(exclusions):
+            digest.add(program)
+            outside.add(program)
+            n_programs += 1
+            n_lines += len(non_blank_lines(program.code))
+
+        def expand(group: ProgramGroup) -> ProgramGroup:
+            mutants = make_mutants([group.original], outside, self.operators, self.rounds, self.mutation_seed)
+            return next(mutants)
+
+        make_mutants([], outside, self.operators, self.rounds)  # refuses settings that no run could use, before hours
+        return Wanted(
+            key={"corpus_sha256": digest.hexdigest(), **self.settings()},
+            groups=lambda: (ProgramGroup(program) for program in self.corpus.programs(Exclusions())),
+            expand=expand,
+            n_groups=n_programs,
+            n_lines=n_lines * (1 + len(self.rounds)),
+        )
 
     def setup(self, stage: str) -> None:
         """Open the cache and split it by program.
@@ -118,13 +144,29 @@ class UnlabelledStates(CachedStates):
     def _loader(self, indices: Sequence[int], shuffle: bool) -> DataLoader[StateBatch]:
         groups = _GroupBatches(self.cache, indices)
         sampler = torch.utils.data.BatchSampler(
-            torch.utils.data.RandomSampler(groups) if shuffle else torch.utils.data.SequentialSampler(groups),
+            _LocalShuffle(len(groups)) if shuffle else torch.utils.data.SequentialSampler(groups),
             batch_size=self.programs_per_batch,
             drop_last=False,
         )
         # The sampler gives whole batches of indices, so that a batch is read and stacked in one go.
         options: dict[str, Any] = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
         return DataLoader(groups, sampler=sampler, batch_size=None, **options)
+
+
+class _LocalShuffle(Sampler[int]):
+    """Another order in each epoch, local enough for caches that do not fit the memory; by torch's generator."""
+
+    _BLOCK_GROUPS = 64
+
+    def __init__(self, n_groups: int) -> None:
+        self._n_groups = n_groups
+
+    def __len__(self) -> int:
+        return self._n_groups
+
+    def __iter__(self) -> Iterator[int]:
+        seed = int(torch.empty((), dtype=torch.int64).random_().item())
+        return iter(block_shuffled(range(self._n_groups), self._BLOCK_GROUPS, seed))
 
 
 class _GroupBatches(Dataset[StateBatch]):

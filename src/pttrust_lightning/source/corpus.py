@@ -5,10 +5,8 @@ Every corpus gives its programs in an order that depends on its settings alone, 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
-import random
 import sys
 import sysconfig
 from abc import ABC, abstractmethod
@@ -19,8 +17,15 @@ from typing import Literal
 
 from pttrust_lightning.errors import ConfigError, SourceError
 from pttrust_lightning.source.jsonl import read_records
-from pttrust_lightning.source.lines import is_blank, non_blank_lines
+from pttrust_lightning.source.lines import is_blank
 from pttrust_lightning.source.python_functions import functions
+from pttrust_lightning.source.selection import (
+    check_limits,
+    check_portion,
+    file_fingerprint,
+    is_in_portion,
+    select_programs,
+)
 from pttrust_lightning.types import Exclusions, Program
 
 MAX_LINE_CHARACTERS = 10_000
@@ -55,6 +60,13 @@ class Corpus(ABC):
         """One line that says what is read, for logs and manifests."""
         return self.name
 
+    def fingerprint(self) -> str | None:
+        """What changes whenever the programs may have changed, without reading them: sizes and times of files.
+
+        None: not known, so that the programs are read to be compared.
+        """
+        return None
+
     @abstractmethod
     def programs(self, exclusions: Exclusions) -> Iterator[Program]:
         """The programs, in an order that depends on the corpus and its settings alone.
@@ -67,89 +79,8 @@ class Corpus(ABC):
         """
 
 
-def select_programs(
-    programs: Iterable[Program],
-    exclusions: Exclusions,
-    *,
-    source: str,
-    limit: int | None = None,
-    seed: int = 0,
-    min_lines: int = 1,
-    max_lines: int | None = None,
-) -> list[Program]:
-    """Drop duplicates and programs too short or too long, then draw a sample; the order stays.
-
-    Args:
-        programs: The programs as read.
-        exclusions: Where what is left out is counted.
-        source: Where the programs come from, for messages.
-        limit: Size of the random sample; all where None.
-        seed: Seed of that sample.
-        min_lines: Fewest non-blank lines.
-        max_lines: Most non-blank lines; no bound where None.
-
-    Raises:
-        SourceError: No program is left.
-    """
-    kept: list[Program] = []
-    seen: set[tuple[str, str, str]] = set()
-    for program in programs:
-        n_lines = len(non_blank_lines(program.code))
-        content = (program.language, program.prompt, program.code)
-        if n_lines < min_lines:
-            exclusions.add(f"fewer than {min_lines} non-blank lines", program.id)
-        elif max_lines is not None and n_lines > max_lines:
-            exclusions.add(f"more than {max_lines} non-blank lines", program.id)
-        elif content in seen:
-            exclusions.add("duplicate", program.id)
-        else:
-            seen.add(content)
-            kept.append(program)
-    if not kept:
-        reasons = "; ".join(exclusions.describe()) or "it holds none"
-        raise SourceError(f"{source} gives no program ({reasons}). Choose another source or looser limits.")
-    if limit is not None and limit < len(kept):
-        drawn = set(random.Random(seed).sample(range(len(kept)), limit))
-        exclusions.add(f"not drawn (limit {limit})", "", len(kept) - limit)
-        kept = [program for i, program in enumerate(kept) if i in drawn]
-    return kept
-
-
-def corpus_sha256(programs: Iterable[Program]) -> str:
-    """SHA-256 (hex) over id, language, prompt and code of the programs, in order.
-
-    Each field is preceded by its length, so that text cannot move between fields or programs unnoticed.
-    """
-    digest = hashlib.sha256()
-    for program in programs:
-        for field in (program.id, program.language, program.prompt, program.code):
-            data = field.encode("utf-8")
-            digest.update(len(data).to_bytes(8, "big"))
-            digest.update(data)
-    return digest.hexdigest()
-
-
-def _check_limits(limit: int | None, min_lines: int, max_lines: int | None) -> None:
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit is {limit}; it must be at least 1, or null for all programs.")
-    if min_lines < 1:
-        raise ConfigError(f"min_lines is {min_lines}; it must be at least 1.")
-    if max_lines is not None and max_lines < min_lines:
-        raise ConfigError(f"max_lines is {max_lines}, below min_lines = {min_lines}. Raise it, or set it to null.")
-
-
-def _check_portion(portion: tuple[float, float] | None) -> None:
-    if portion is not None and (len(portion) != 2 or not 0 <= portion[0] < portion[1] <= 1):
-        raise ConfigError(
-            f"portion is {list(portion)}; it must be [low, high] with 0 <= low < high <= 1, or null for all files."
-        )
-
-
-def _is_in_portion(relative: str, portion: tuple[float, float]) -> bool:
-    """Whether a file's hash, read as a number in [0, 1), is in [low, high)."""
-    digest = hashlib.sha256(relative.encode("utf-8", "surrogateescape")).digest()
-    low, high = (bound * 2**64 for bound in portion)  # exact; dividing the hash instead could round it up to 1
-    return low <= int.from_bytes(digest[:8], "big") < high
+def _settings(corpus: Corpus) -> dict[str, object]:
+    return {name: value for name, value in vars(corpus).items() if not name.startswith("_")}
 
 
 def _problem_with(code: str, what: str) -> str | None:
@@ -201,8 +132,8 @@ class FolderCorpus(Corpus):
         max_lines: int | None = None,
         portion: tuple[float, float] | None = None,
     ) -> None:
-        _check_limits(limit, min_lines, max_lines)
-        _check_portion(portion)
+        check_limits(limit, min_lines, max_lines)
+        check_portion(portion)
         unknown = sorted(set(languages or ()) - set(SUFFIXES))
         if unknown:
             raise ConfigError(f"Unknown language {unknown[0]!r}. Known languages: {', '.join(SUFFIXES)}.")
@@ -237,6 +168,14 @@ class FolderCorpus(Corpus):
         sample = "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
         return sample if self.portion is None else f"portion {list(self.portion)} of the files, {sample}"
 
+    def fingerprint(self) -> str | None:
+        """Names, sizes and times of the files that are read, and the settings."""
+        root = Path(self.path).expanduser()
+        if not root.is_dir():
+            return None
+        files = sorted(self._source_files(root, Exclusions()))
+        return file_fingerprint([root / name for name in files], _settings(self))
+
     def programs(self, exclusions: Exclusions) -> Iterator[Program]:
         """The files or functions; ids are ``path/in/folder.py`` or ``path/in/folder.py::Class.method``.
 
@@ -256,16 +195,14 @@ class FolderCorpus(Corpus):
             raise SourceError(
                 f"{self.path} holds no source file ({suffixes}{left_out}). Check path, languages, exclude and portion."
             )
-        return iter(
-            select_programs(
-                self._read(root, files, exclusions),
-                exclusions,
-                source=self.path,
-                limit=self.limit,
-                seed=self.seed,
-                min_lines=self.min_lines,
-                max_lines=self.max_lines,
-            )
+        return select_programs(
+            lambda left_out: self._read(root, files, left_out),
+            exclusions,
+            source=self.path,
+            limit=self.limit,
+            seed=self.seed,
+            min_lines=self.min_lines,
+            max_lines=self.max_lines,
         )
 
     def _source_files(self, root: Path, exclusions: Exclusions) -> Iterator[str]:
@@ -283,7 +220,7 @@ class FolderCorpus(Corpus):
             subfolders[:] = kept  # what os.walk reads next
             for name in sorted(names):
                 reason = self._unwanted(here / name) or self._unreadable(Path(folder, name), resolved_root)
-                if reason is None and self.portion is not None and not _is_in_portion(str(here / name), self.portion):
+                if reason is None and self.portion is not None and not is_in_portion(str(here / name), self.portion):
                     reason = "outside the portion"
                 if reason is None:
                     yield str(here / name)
@@ -356,7 +293,7 @@ class JsonlCorpus(Corpus):
         min_lines: int = 1,
         max_lines: int | None = None,
     ) -> None:
-        _check_limits(limit, min_lines, max_lines)
+        check_limits(limit, min_lines, max_lines)
         self.path = path
         self.default_language = default_language
         self.limit = limit
@@ -374,6 +311,10 @@ class JsonlCorpus(Corpus):
         sample = "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
         return f"records of {self.path}, {sample}"
 
+    def fingerprint(self) -> str | None:
+        """The file's size and time, and the settings."""
+        return file_fingerprint([Path(self.path)], _settings(self))
+
     def programs(self, exclusions: Exclusions) -> Iterator[Program]:
         """The records as programs; a record without an id is named ``file.jsonl:<line>``.
 
@@ -381,16 +322,14 @@ class JsonlCorpus(Corpus):
             SourceError: The file is missing, empty or binary, or holds no usable program.
             SchemaError: A record does not follow the schema, or repeats an id.
         """
-        return iter(
-            select_programs(
-                self._read(exclusions),
-                exclusions,
-                source=self.path,
-                limit=self.limit,
-                seed=self.seed,
-                min_lines=self.min_lines,
-                max_lines=self.max_lines,
-            )
+        return select_programs(
+            self._read,
+            exclusions,
+            source=self.path,
+            limit=self.limit,
+            seed=self.seed,
+            min_lines=self.min_lines,
+            max_lines=self.max_lines,
         )
 
     def _read(self, exclusions: Exclusions) -> Iterator[Program]:
@@ -479,6 +418,10 @@ class StandardLibrary(Corpus):
     def describe(self) -> str:
         """The Python version, the unit, the portion and the sample."""
         return f"{self._folder.unit}s of Python {platform.python_version()}'s standard library, {self._folder._drawn()}"
+
+    def fingerprint(self) -> str | None:
+        """Names, sizes and times of the library's files, and the settings."""
+        return self._folder.fingerprint()
 
     def programs(self, exclusions: Exclusions) -> Iterator[Program]:
         """The functions or files; ids are paths within the library.

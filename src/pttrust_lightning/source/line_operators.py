@@ -12,13 +12,11 @@ program's mutants do not depend on its place in the corpus; the outside lines do
 from __future__ import annotations
 
 import random
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.lines import Line, is_blank, join_lines, split_lines
+from pttrust_lightning.source.outside_lines import DistinctLines, OutsideLines, distinct_lines
 from pttrust_lightning.types import LinePair, Mutant, Mutation, Program, ProgramGroup
 
 LINE_OPERATORS: tuple[str, ...] = ("switch_inside", "switch_outside", "delete_line")
@@ -27,26 +25,9 @@ ROUNDS: tuple[float, ...] = (0.15, 0.20, 0.25)
 """The paper's shares of mutated lines, one mutant each."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A program with its distinct stripped lines, sorted, from which replacements are drawn."""
-
-    program_id: str
-    contents: tuple[str, ...]
-
-    def draw_other(self, content: str, rng: random.Random) -> str | None:
-        """One of the distinct lines, uniformly, but never ``content``; None where there is no other."""
-        position = bisect_left(self.contents, content)
-        present = position < len(self.contents) and self.contents[position] == content
-        n_others = len(self.contents) - present
-        if n_others == 0:
-            return None
-        index = rng.randrange(n_others)
-        return self.contents[index + (present and index >= position)]
-
-
 def make_mutants(
-    programs: Sequence[Program],
+    programs: Iterable[Program],
+    outside: OutsideLines,
     operators: Sequence[str] = LINE_OPERATORS,
     rounds: Sequence[float] = ROUNDS,
     seed: int = 0,
@@ -58,7 +39,8 @@ def make_mutants(
     mutants than rounds where no line could be edited, as in a one-line program with no other to borrow from.
 
     Args:
-        programs: The programs; ids must be unique.
+        programs: The programs; ids must be unique. Read one at a time.
+        outside: Lines of other programs, for ``switch_outside``.
         operators: Names from ``LINE_OPERATORS``.
         rounds: Share of mutated lines of each round, in (0, 1].
         seed: Seed of every random choice.
@@ -73,36 +55,26 @@ def make_mutants(
     for share in rounds:
         if not 0 < share <= 1:
             raise ConfigError(f"rounds holds {share}; give shares of lines above 0 and at most 1, such as 0.15.")
-    return _groups(programs, tuple(dict.fromkeys(operators)), tuple(rounds), seed)
+    return _groups(programs, outside, tuple(dict.fromkeys(operators)), tuple(rounds), seed)
 
 
 def _groups(
-    programs: Sequence[Program], operators: tuple[str, ...], rounds: tuple[float, ...], seed: int
+    programs: Iterable[Program],
+    outside: OutsideLines,
+    operators: tuple[str, ...],
+    rounds: tuple[float, ...],
+    seed: int,
 ) -> Iterator[ProgramGroup]:
-    pools = _pools(programs)
     for program in programs:
         lines = split_lines(program.code)
         mutants = []
         for number, share in enumerate(rounds):
             rng = random.Random(f"{seed}:{number}:{program.id}")
-            mutations = _draw_mutations(program, lines, operators, share, pools[program.language], rng)
+            mutations = _draw_mutations(program, lines, operators, share, outside, rng)
             mutant = _apply(program, lines, mutations, suffix=f"round{number}")
             if mutant is not None:
                 mutants.append(mutant)
         yield ProgramGroup(original=program, mutants=tuple(mutants))
-
-
-def _pools(programs: Sequence[Program]) -> dict[str, list[_Source]]:
-    """The programs of each language by id, so that the order of the corpus does not matter."""
-    pools: dict[str, list[_Source]] = defaultdict(list)
-    for program in sorted(programs, key=lambda p: p.id):
-        pools[program.language].append(_source(program))
-    return pools
-
-
-def _source(program: Program) -> _Source:
-    stripped = (line.text.strip() for line in split_lines(program.code))
-    return _Source(program.id, tuple(sorted({content for content in stripped if content})))
 
 
 def _draw_mutations(
@@ -110,14 +82,14 @@ def _draw_mutations(
     lines: list[Line],
     operators: tuple[str, ...],
     share: float,
-    pool: list[_Source],
+    outside: OutsideLines,
     rng: random.Random,
 ) -> dict[int, Mutation]:
     """The edits of one round, by line number, in line order."""
     editable = [line for line in lines if not is_blank(line.text)]
     if not editable:
         return {}
-    own = _source(program)
+    own = distinct_lines(program)
     n_chosen = min(len(editable), max(1, round(share * len(editable))))
     n_left = len(editable)
     mutations: dict[int, Mutation] = {}
@@ -130,20 +102,14 @@ def _draw_mutations(
                 n_left -= 1
                 mutations[line.number] = Mutation(operator, line.number, line.text, "")
                 break
-            source: _Source | None = own if operator == "switch_inside" else _draw_other_program(pool, program.id, rng)
+            source: DistinctLines | None = own
+            if operator == "switch_outside":
+                source = outside.draw_program(program.language, program.id, rng)
             other = source.draw_other(content, rng) if source is not None else None
             if other is not None:
                 mutations[line.number] = Mutation(operator, line.number, line.text, line.indentation + other)
                 break
     return mutations
-
-
-def _draw_other_program(pool: list[_Source], program_id: str, rng: random.Random) -> _Source | None:
-    own = bisect_left(pool, program_id, key=lambda source: source.program_id)
-    if len(pool) < 2:
-        return None
-    index = rng.randrange(len(pool) - 1)
-    return pool[index + (index >= own)]
 
 
 def _apply(program: Program, lines: list[Line], mutations: dict[int, Mutation], suffix: str) -> Mutant | None:

@@ -16,17 +16,16 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers.quantizers.auto import AutoQuantizationConfig
 from transformers.utils import logging as transformers_logging
 
-from pttrust_lightning.errors import LanguageModelError
+from pttrust_lightning.errors import ConfigError, LanguageModelError
 from pttrust_lightning.states.config import LineStateConfig
-from pttrust_lightning.states.layers import resolve_layer
+from pttrust_lightning.states.layers import resolve_layer, resolve_layers
+from pttrust_lightning.states.memory import is_out_of_memory
 
 EMBEDDED = "embedded"
 """Name of the small code LLM that comes with the package."""
-
-EMBEDDED_CONTEXT = 384
-"""Tokens up to which its loss holds: it was trained on 256; beyond 384 a token costs a nat more."""
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "merges.txt", "vocab.txt"]
 _TOKENIZER_FILES = (
@@ -43,7 +42,7 @@ class Provenance(NamedTuple):
         revision: Revision of a hub model.
         weights_sha256: Hash of its weight files and configuration.
         tokenizer_sha256: Hash of its tokenizer files.
-        quantisation: Its quantisation settings, None where there are none.
+        quantisation: How its weights are quantised, in its files or while they are loaded; None where they are not.
         layer: 0-based decoder block whose output is read.
         line_rule: Which token stands for a line.
         context_length: Tokens read per program.
@@ -120,8 +119,6 @@ def context_length(config: LineStateConfig, llm_config: Any) -> int:
         LanguageModelError: More is asked for than the LLM has positions, or it does not say how many it has.
     """
     limit = getattr(llm_config, "max_position_embeddings", None)
-    if config.llm == EMBEDDED and config.context_length is None:
-        return EMBEDDED_CONTEXT
     if config.context_length is None:
         if limit is None:
             raise LanguageModelError(f"{config.llm} does not state its context length. Set states.context_length.")
@@ -148,13 +145,13 @@ def load_tokenizer(config: LineStateConfig) -> Any:
 
 
 def load_truncated(config: LineStateConfig) -> nn.Module:
-    """The LLM's first blocks, up to the one that is read, without LM head: nothing else is loaded or run.
+    """The LLM's first blocks, up to the last that is read, without LM head: nothing else is loaded or run.
 
     Raises:
         LanguageModelError: The layer does not exist, or weights are missing.
     """
     llm_config = load_config(config)
-    n_blocks = resolve_layer(config.layer, llm_config.num_hidden_layers) + 1
+    n_blocks = resolve_layers(config.layer, config.layers, llm_config.num_hidden_layers)[-1] + 1
     llm_config.num_hidden_layers = n_blocks
     if getattr(llm_config, "layer_types", None):  # one entry a block in families that mix attention types
         llm_config.layer_types = llm_config.layer_types[:n_blocks]
@@ -170,9 +167,28 @@ def load_causal_lm(config: LineStateConfig) -> nn.Module:
     return _load(AutoModelForCausalLM, config, load_config(config))
 
 
+def resolve_device(name: str) -> torch.device:
+    """The torch device of a setting; ``auto`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: There is no such device here.
+    """
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise ConfigError(
+            f"The device {name!r} cannot be used ({error}). Set it to auto, cpu, cuda or cuda:0."
+        ) from error
+    return device
+
+
 def _load(auto_class: Any, config: LineStateConfig, llm_config: Any) -> nn.Module:
+    """The model on its device, frozen."""
     folder = model_folder(config.llm, config.revision)
     _weight_files(folder)
+    device = resolve_device(config.device)
+    settings = _quantisation_settings(config, llm_config, device)
     try:
         with _no_unexpected_keys_report():
             model, info = auto_class.from_pretrained(
@@ -182,11 +198,12 @@ def _load(auto_class: Any, config: LineStateConfig, llm_config: Any) -> nn.Modul
                 trust_remote_code=False,
                 use_safetensors=True,
                 output_loading_info=True,
+                **settings,
             )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise LanguageModelError(
-            f"The weights in {folder} cannot be loaded ({error}). Fetch or save the model again."
-        ) from error
+            if not settings:  # quantised weights are made where they stay
+                model = model.to(device)
+    except (OSError, ValueError, RuntimeError, ImportError, NotImplementedError, SafetensorError) as error:
+        raise LanguageModelError(_why_not_loaded(error, config, folder, bool(settings))) from error
     if info["missing_keys"] or info["mismatched_keys"]:
         keys = sorted(str(k) for k in [*info["missing_keys"], *info["mismatched_keys"]])
         raise LanguageModelError(
@@ -194,6 +211,49 @@ def _load(auto_class: Any, config: LineStateConfig, llm_config: Any) -> nn.Modul
             "Save the model again (save_pretrained)."
         )
     return model.requires_grad_(False).eval()  # type: ignore[no-any-return]
+
+
+def _quantisation_settings(config: LineStateConfig, llm_config: Any, device: torch.device) -> dict[str, Any]:
+    """What ``from_pretrained`` is told of quantised weights; nothing where they are not quantised."""
+    stored = _stored_quantisation(llm_config)
+    place: dict[str, Any] = {"device_map": {"": device}}
+    if device.type == "cpu" and not torch.cuda.is_available():
+        place["device_map"] = None  # there is no other place, and naming one takes the package accelerate
+    if config.quantization is None:
+        return {} if stored is None else place
+    if stored is not None:
+        raise LanguageModelError(
+            f"The weights of {config.llm} are quantised already ({stored.get('quant_method', 'unknown method')}). "
+            "Leave states.quantization out."
+        )
+    try:
+        made = AutoQuantizationConfig.from_dict(dict(config.quantization))
+    except (ValueError, TypeError, ImportError) as error:
+        raise LanguageModelError(
+            f"states.quantization {config.quantization} cannot be used ({error}). Give the settings of a method that "
+            "transformers knows, and install that method's package."
+        ) from error
+    return {"quantization_config": made, **place}
+
+
+def _why_not_loaded(error: Exception, config: LineStateConfig, folder: Path, quantised: bool) -> str:
+    if is_out_of_memory(error):
+        return (
+            f"The weights of {config.llm} do not fit the memory of the device ({config.device}) in {config.dtype}. "
+            "Set states.dtype to bfloat16, quantise them (states.quantization), or choose another device or LLM."
+        )
+    if quantised:
+        return (
+            f"{config.llm} cannot be loaded with quantised weights here ({error}). Install what is missing, choose "
+            "another device, or an LLM that is not quantised (and leave states.quantization out)."
+        )
+    return f"The weights in {folder} cannot be loaded ({error}). Fetch or save the model again."
+
+
+def _stored_quantisation(llm_config: Any) -> dict[str, Any] | None:
+    """The quantisation that a model's files say they have."""
+    stored = getattr(llm_config, "quantization_config", None)
+    return stored if stored is None or isinstance(stored, dict) else stored.to_dict()
 
 
 @contextlib.contextmanager
@@ -224,9 +284,7 @@ def provenance(config: LineStateConfig) -> Provenance:
     """
     folder = model_folder(config.llm, config.revision)
     llm_config = load_config(config)
-    quantisation = getattr(llm_config, "quantization_config", None)
-    if quantisation is not None and not isinstance(quantisation, dict):
-        quantisation = quantisation.to_dict()
+    quantisation = _stored_quantisation(llm_config) if config.quantization is None else config.quantization
     return Provenance(
         llm=Path(config.llm).name if Path(config.llm).is_dir() else config.llm,
         revision=config.revision,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from pttrust_lightning.errors import LanguageModelError
@@ -26,6 +28,15 @@ def resolve_layer(layer: int | None, n_layers: int) -> int:
             f"Choose one of them, or leave layer out for block {default_layer(n_layers)}."
         )
     return layer
+
+
+def resolve_layers(layer: int | None, others: Sequence[int], n_layers: int) -> tuple[int, ...]:
+    """Every block that is read of a model with ``n_layers`` blocks, ascending: ``layer`` and the others.
+
+    Raises:
+        LanguageModelError: The model has no such block.
+    """
+    return tuple(sorted({resolve_layer(index, n_layers) for index in (layer, *others)}))
 
 
 def decoder_blocks(model: nn.Module, n_layers: int) -> nn.ModuleList:

@@ -60,7 +60,10 @@ def token_spans(
     Raises:
         TokenAlignmentError: The tokens' bytes are not the text's bytes (the tokenizer normalises, for example).
     """
-    pieces = [b"" if special else token_bytes(i) for i, special in zip(token_ids, is_special, strict=True)]
+    if any(is_special):
+        pieces = [b"" if special else token_bytes(i) for i, special in zip(token_ids, is_special, strict=True)]
+    else:
+        pieces = list(map(token_bytes, token_ids))
     joined = b"".join(pieces)
     if joined != text:
         where = next(
@@ -70,8 +73,9 @@ def token_spans(
             f"the tokens' bytes differ from the source's at byte {where} "
             f"({joined[where : where + 8]!r} for {text[where : where + 8]!r}): the tokenizer changes this text"
         )
-    ends = np.cumsum([len(p) for p in pieces], dtype=np.int64)
-    return TokenSpans(ends - np.array([len(p) for p in pieces], dtype=np.int64), ends)
+    lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
+    ends = np.cumsum(lengths)
+    return TokenSpans(ends - lengths, ends)
 
 
 def line_tokens(lines: Sequence[Line], spans: TokenSpans, rule: LineRule) -> LineTokens:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from pttrust_lightning.errors import LanguageModelError
@@ -36,11 +37,26 @@ def _kinds(decoder: dict[str, Any] | None) -> set[str]:
     return kinds
 
 
+class _Known(dict[int, bytes]):
+    """The bytes of the tokens that have been met; a new one is worked out."""
+
+    def __init__(self, encode: Callable[[str], bytes], tokenizer: Any) -> None:
+        super().__init__()
+        self._encode, self._tokenizer = encode, tokenizer
+
+    def __missing__(self, token_id: int) -> bytes:
+        found = self[token_id] = self._encode(self._tokenizer.convert_ids_to_tokens(token_id))
+        return found
+
+
 class TokenBytes:
     """The bytes of each token id of one fast tokenizer.
 
     Args:
         tokenizer: A fast ``transformers`` tokenizer.
+
+    Attributes:
+        lookup: The same as a call, without its overhead, for many tokens.
 
     Raises:
         LanguageModelError: The tokenizer is not fast, or of an encoding whose bytes are not known.
@@ -65,18 +81,15 @@ class TokenBytes:
                 "SentencePiece with byte fallback, so its tokens cannot be mapped to source bytes. "
                 "Use a code LLM with one of these."
             )
-        self._added = {int(t["id"]): str(t["content"]).encode() for t in description.get("added_tokens", [])}
-        self._tokenizer = tokenizer
-        self._known: dict[int, bytes] = dict(self._added)
+        self._known = _Known(self._encode, tokenizer)
+        self._known.update((int(t["id"]), str(t["content"]).encode()) for t in description.get("added_tokens", []))
+        self.lookup: Callable[[int], bytes] = self._known.__getitem__
         # SentencePiece puts a dummy space before the text; some versions only where the text does not start with one.
         self._space_before = {start: self._adds_space(backend, start) for start in ("x", " x")}
 
     def __call__(self, token_id: int) -> bytes:
         """The bytes that the token stands for (an added token: its own text)."""
-        known = self._known.get(token_id)
-        if known is None:
-            known = self._known[token_id] = self._encode(self._tokenizer.convert_ids_to_tokens(token_id))
-        return known
+        return self._known[token_id]
 
     def dummy_prefix(self, text: str) -> str:
         """What the tokenizer puts before ``text`` of its own: a space, or nothing."""

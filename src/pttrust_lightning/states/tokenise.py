@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from pttrust_lightning.errors import TokenAlignmentError
 from pttrust_lightning.source.lines import Line, non_blank_lines, with_final_newline
 from pttrust_lightning.states.line_map import LineTokens, line_tokens, token_spans
 from pttrust_lightning.states.token_bytes import TokenBytes
-from pttrust_lightning.types import LineRule, Program
+from pttrust_lightning.types import IntArray, LineRule, Program
 
 
 class TokenisedProgram(NamedTuple):
@@ -18,15 +19,23 @@ class TokenisedProgram(NamedTuple):
 
     Attributes:
         program_id: The program's id.
-        token_ids: Prompt and code, cut at the context length.
+        token_ids: Prompt and code, cut after the last scored line, ``(n,)``.
         tokens: The tokens that stand for the scored lines, all within ``token_ids``.
         n_lines: Non-blank lines of the program, scored or not.
     """
 
     program_id: str
-    token_ids: list[int]
+    token_ids: IntArray
     tokens: LineTokens
     n_lines: int
+
+
+class _Text(NamedTuple):
+    """A program as the tokenizer reads it: text, its bytes with the tokenizer's own prefix, and its non-blank lines."""
+
+    text: str
+    source: bytes
+    lines: list[Line]
 
 
 class LineTokeniser:
@@ -50,36 +59,63 @@ class LineTokeniser:
         Raises:
             TokenAlignmentError: The tokens cannot be mapped to the source, byte by byte.
         """
+        (item,) = self.many([program])
+        if isinstance(item, TokenAlignmentError):
+            raise item
+        return item
+
+    def many(self, programs: Sequence[Program]) -> list[TokenisedProgram | TokenAlignmentError]:
+        """Each program as by itself, or what keeps its tokens from its source; the tokenizer runs them in parallel."""
+        texts = [self._text(program) for program in programs]
+        encoded = iter(self._encode([t.text for t in texts if isinstance(t, _Text) and t.lines]))
+        found: list[TokenisedProgram | TokenAlignmentError] = []
+        for program, text in zip(programs, texts, strict=True):
+            if isinstance(text, TokenAlignmentError):
+                found.append(text)
+            elif not text.lines:
+                nothing = np.zeros(0, dtype=np.int64)
+                found.append(TokenisedProgram(program.id, nothing, LineTokens(*[nothing] * 5), 0))
+            else:
+                try:
+                    found.append(self._map(program.id, text, *next(encoded)))
+                except TokenAlignmentError as error:
+                    found.append(error)
+        return found
+
+    def _text(self, program: Program) -> _Text | TokenAlignmentError:
         prompt = with_final_newline(program.prompt) if program.prompt else ""
         text = prompt + with_final_newline(program.code)
         prefix = self._bytes.dummy_prefix(text)
         try:
             source = (prefix + text).encode()
-        except UnicodeEncodeError as error:
-            raise TokenAlignmentError("the source holds lone surrogates, which are not text") from error
-        code_start = len((prefix + prompt).encode())
+        except UnicodeEncodeError:
+            return TokenAlignmentError("the source holds lone surrogates, which are not text")
+        start = len((prefix + prompt).encode())
         lines = [
-            Line(
-                line.number, line.start + code_start, line.end + code_start, line.terminator_end + code_start, line.text
-            )
+            Line(line.number, line.start + start, line.end + start, line.terminator_end + start, line.text)
             for line in non_blank_lines(with_final_newline(program.code))
         ]
-        if not lines:
-            nothing = np.zeros(0, dtype=np.int64)
-            return TokenisedProgram(program.id, [], LineTokens(*[nothing] * 5), 0)
+        return _Text(text, source, lines)
+
+    def _encode(self, texts: list[str]) -> Iterator[tuple[list[int], list[int]]]:
+        """Token ids of each text, and which of them the tokenizer added."""
+        if not texts:
+            return iter(())
         # A program may well contain the text of a special token: it is text like any other here.
         encoded = self._tokenizer(
-            text,
+            texts,
             return_special_tokens_mask=True,
             return_attention_mask=False,
             return_token_type_ids=False,
             split_special_tokens=True,
             verbose=False,
         )
-        ids: list[int] = encoded["input_ids"]
-        spans = token_spans(ids, encoded["special_tokens_mask"], self._bytes, source)
-        tokens = line_tokens(lines, spans, self._rule)
+        return zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
+
+    def _map(self, program_id: str, text: _Text, ids: list[int], is_special: list[int]) -> TokenisedProgram:
+        spans = token_spans(ids, is_special, self._bytes.lookup, text.source)
+        tokens = line_tokens(text.lines, spans, self._rule)
         scored = np.maximum(tokens.last, tokens.own_last) < self._context_length
         kept = LineTokens(*(a[scored] for a in tokens))
         n_tokens = int(max(kept.last.max(), kept.own_last.max())) + 1 if scored.any() else 0
-        return TokenisedProgram(program.id, ids[:n_tokens], kept, len(lines))
+        return TokenisedProgram(program_id, np.array(ids[:n_tokens], dtype=np.int64), kept, len(text.lines))

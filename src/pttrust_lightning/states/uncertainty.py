@@ -13,39 +13,46 @@ from pttrust_lightning.types import FloatArray, IntArray
 UNCERTAINTY_FEATURES = ("mean_log_probability", "min_log_probability", "mean_entropy")
 
 
-def token_uncertainty(logits: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
+def token_uncertainty(logits: Tensor, previous: Tensor, token_ids: Tensor) -> Tensor:
     """Log-probability of each token given those before it, and entropy of the distribution it was drawn from.
 
     Args:
-        logits: Next-token logits, ``(S, V)``.
-        token_ids: What was read, ``(S,)``.
+        logits: Next-token logits of whatever was read, ``(C, V)``.
+        previous: The row of ``logits`` that predicts the token, ``(N,)``; -1 for a program's first, which nothing
+            predicts: it counts as drawn uniformly from the vocabulary.
+        token_ids: The tokens, ``(N,)``.
 
     Returns:
-        Both in nats, ``(S,)``. Nothing predicts the first token: it counts as drawn uniformly from the vocabulary.
+        Both in nats, float32, ``(2, N)``.
     """
-    log_p = torch.log_softmax(logits[:-1].float(), dim=-1)
-    chosen = log_p.gather(-1, token_ids[1:, None]).squeeze(-1)
+    log_p = torch.log_softmax(logits.float(), dim=-1)
     entropy = -(log_p.exp() * log_p).sum(-1)
-    uniform = log_p.new_full((1,), math.log(logits.shape[-1]))
-    return torch.cat([-uniform, chosen]), torch.cat([uniform, entropy])
+    uniform = math.log(logits.shape[-1])
+    first = previous < 0
+    row = previous.clamp_min(0)
+    return torch.stack([log_p[row, token_ids].masked_fill(first, -uniform), entropy[row].masked_fill(first, uniform)])
 
 
-def line_uncertainty(logits: Tensor, token_ids: Tensor, first: IntArray, last: IntArray) -> FloatArray:
+def line_uncertainty(log_p: FloatArray, entropy: FloatArray, first: IntArray, last: IntArray) -> FloatArray:
     """Mean and minimum token log-probability and mean entropy (nats) of each line.
 
     Args:
-        logits: Next-token logits of one program, ``(S, V)``.
-        token_ids: What was read, ``(S,)``; padding on the right is ignored.
+        log_p: Log-probability of each token of one program, ``(n,)``.
+        entropy: Entropy of each token's distribution, ``(n,)``.
         first: First token of each line, ``(T,)``.
         last: Last token of each line, included, ``(T,)``.
 
     Returns:
         Features in the order of :data:`UNCERTAINTY_FEATURES`, ``(T, 3)``.
     """
-    n = int(last.max()) + 1
-    log_p, entropy = (x.double().cpu().numpy() for x in token_uncertainty(logits[:n], token_ids[:n]))
-    rows = [
-        (log_p[a : b + 1].mean(), log_p[a : b + 1].min(), entropy[a : b + 1].mean())
-        for a, b in zip(first, last, strict=True)
-    ]
-    return np.array(rows, dtype=np.float64)
+    spans = np.stack([first, last + 1], axis=1).ravel()  # reduceat takes what is between, too: every other is a line
+    log_p, entropy = (np.append(np.asarray(x, dtype=np.float64), 0.0) for x in (log_p, entropy))
+    n = last + 1 - first
+    return np.stack(
+        [
+            np.add.reduceat(log_p, spans)[::2] / n,
+            np.minimum.reduceat(log_p, spans)[::2],
+            np.add.reduceat(entropy, spans)[::2] / n,
+        ],
+        axis=1,
+    )

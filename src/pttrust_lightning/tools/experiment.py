@@ -244,7 +244,7 @@ def _unlabelled_counts(datamodule: UnlabelledStates) -> dict[str, Any]:
         "val_programs": len(datamodule.val),
         "line_states": cache.n_rows,
         "pairs": cache.n_pairs,
-        "left_out": dict(sorted(cache.manifest.exclusions().counts.items())),
+        "left_out": dict(sorted(datamodule.left_out_of_cache().counts.items())),
         "llm": json.loads(json.dumps(datamodule.state_provenance)),
     }
 
@@ -261,7 +261,5 @@ def _labelled_counts(datamodule: LabelledLines, folds: int | None) -> dict[str, 
         "lines": sum(len(s.labels) for s in every),
         "wrong_lines": int(sum((s.labels > 0).sum() for s in every)),
         "by_label_source": {src: sum(s.snippet.label_source == src for s in every) for src in sources},
-        "left_out": dict(
-            sorted((datamodule.cache.manifest.exclusions().counts + datamodule.exclusions.counts).items())
-        ),
+        "left_out": dict(sorted((datamodule.left_out_of_cache().counts + datamodule.exclusions.counts).items())),
     }

@@ -1,12 +1,14 @@
-"""``pttrust extract``: read line states into a cache, without training."""
+"""``pttrust extract``: read line states into a cache, without training; on one device or many."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
+from lightning.fabric import Fabric
 
-from pttrust_lightning.datamodules.cached_states import CachedStates
+from pttrust_lightning.datamodules.cached_states import CachedStates, Ranks
 from pttrust_lightning.tools import RunLightning
 
 
@@ -22,7 +24,29 @@ def prepare(args: Sequence[str]) -> CachedStates:
         "--config", action="config", help="Data configuration, as for fit (other keys are not allowed)."
     )
     parser.add_subclass_arguments(CachedStates, "data", required=True)
-    config = parser.instantiate(parser.parse_args(list(args)))
-    data: CachedStates = config.data
-    data.prepare_data()
+    parser.add_argument("--devices", type=int, default=1, help="Devices a node, each with a process of its own.")
+    parser.add_argument("--num_nodes", type=int, default=1, help="Nodes; started by torchrun or SLURM.")
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu or cuda; states.device where it is not auto.")
+    config = parser.parse_args(list(args))
+    data: CachedStates = parser.instantiate(config).data
+    if config.devices * config.num_nodes == 1:
+        data.prepare_data()
+    else:
+        fill_together(data, config.accelerator, config.devices, config.num_nodes)
     return data
+
+
+def fill_together(data: CachedStates, accelerator: str, devices: int, num_nodes: int) -> None:
+    """Fill one cache from several processes: each reads its share of the programs on its device.
+
+    Args:
+        data: What is to be read; ``cache_dir`` must be a folder that all nodes see.
+        accelerator: As for Lightning.
+        devices: Processes a node.
+        num_nodes: Nodes.
+    """
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy="ddp")
+    fabric.launch()
+    if data.states.device == "auto":
+        data.states = dataclasses.replace(data.states, device=str(fabric.device))
+    data.fill(Ranks(fabric.global_rank, fabric.world_size, fabric.barrier))

@@ -1,0 +1,208 @@
+"""Stage 1's data without a cache: states are read from the LLM as they are trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from itertools import chain, count, islice
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from pttrust_lightning.cache.pairs import distinct_pairs, group_states
+from pttrust_lightning.cache.writer import is_own
+from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.source.corpus import Corpus
+from pttrust_lightning.source.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
+from pttrust_lightning.source.outside_lines import OutsideLines
+from pttrust_lightning.states.config import LineStateConfig
+from pttrust_lightning.states.extractor import LineStateExtractor
+from pttrust_lightning.states.language_model import load_config, provenance
+from pttrust_lightning.types import Exclusions, Program, ProgramGroup, StateBatch
+
+
+class StreamedStates(LightningDataModule):
+    """Line states of a corpus and its mutants, for corpora whose states no disk would hold.
+
+    Each epoch reads the corpus through the LLM again, on the device that trains, in the process that trains. Programs
+    are shuffled within a window that moves along the corpus. Under several ranks each reads its own programs.
+    For more than a few epochs a cache is cheaper where it fits.
+
+    Args:
+        corpus: The programs.
+        states: Which LLM, layer and line rule.
+        operators: Line operators that make the mutants.
+        rounds: Share of a program's lines that each round mutates; one mutant a round.
+        mutation_seed: Decides which lines, and how.
+        val_fraction: Share of the programs held out to report on, by a hash of their ids.
+        val_programs: Most of them; their states are kept in memory.
+        split_seed: Decides which.
+        programs_per_batch: Programs, with their mutants, in a batch.
+        window: Programs that are read and shuffled together; a multiple of the batch, for full batches.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        states: LineStateConfig = LineStateConfig(),  # noqa: B008 (frozen)
+        operators: list[str] = list(LINE_OPERATORS),  # noqa: B006 (never changed)
+        rounds: list[float] = list(ROUNDS),  # noqa: B006
+        mutation_seed: int = 0,
+        val_fraction: float = 0.1,
+        val_programs: int = 256,
+        split_seed: int = 0,
+        programs_per_batch: int = 16,
+        window: int = 256,
+    ) -> None:
+        super().__init__()
+        if not 0 < val_fraction < 1:
+            raise ConfigError(f"val_fraction is {val_fraction}. Set it above 0 and below 1.")
+        for name, value in (("programs_per_batch", programs_per_batch), ("val_programs", val_programs)):
+            if value < 1:
+                raise ConfigError(f"{name} is {value}. Set it to at least 1.")
+        if window < programs_per_batch:
+            raise ConfigError(f"window is {window}, less than a batch of {programs_per_batch} programs. Raise it.")
+        self.corpus = corpus
+        self.states = states
+        self.operators, self.rounds, self.mutation_seed = tuple(operators), tuple(rounds), mutation_seed
+        self.val_fraction, self.val_programs, self.split_seed = val_fraction, val_programs, split_seed
+        self.programs_per_batch, self.window = programs_per_batch, window
+        self.exclusions = Exclusions()
+
+    @property
+    def d_in(self) -> int:
+        """Width of a state, from the LLM's configuration."""
+        return int(load_config(self.states).hidden_size)
+
+    @property
+    def state_provenance(self) -> dict[str, Any]:
+        """What the states come from; exported models keep it, and refuse states of another provenance."""
+        return provenance(self.states)._asdict()
+
+    def setup(self, stage: str) -> None:
+        """Load the LLM, sample the outside lines, and read the held-out programs.
+
+        Raises:
+            ConfigError: No program is held out, or all are.
+        """
+        trainer = self.trainer
+        rank, world_size = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        outside = OutsideLines()
+        held_out: list[Program] = []
+        shares = [0] * world_size
+        for program in self.corpus.programs(self.exclusions):
+            outside.add(program)
+            if not self._is_held_out(program.id):
+                shares[owner(program.id, world_size)] += 1
+            elif len(held_out) < self.val_programs:
+                held_out.append(program)
+        if not held_out or not min(shares):
+            raise ConfigError(
+                f"{len(held_out)} programs are held out and {sum(shares)} are left to train on, by {world_size} ranks. "
+                "Change val_fraction, or give a larger corpus."
+            )
+        states = dataclasses.replace(self.states, layers=())
+        if trainer is not None and states.device == "auto":
+            states = dataclasses.replace(states, device=str(trainer.strategy.root_device))
+        extractor = LineStateExtractor(states)
+        self._stream = _Stream(self, outside, extractor, rank, shares)
+        self._val = [batch for group in self._mutated(held_out, outside) for batch in _batches(extractor, [group], 1)]
+
+    def train_dataloader(self) -> DataLoader[StateBatch]:
+        """Batches of whole program groups, read as they are asked for."""
+        return DataLoader(self._stream, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[StateBatch]:
+        """The held-out programs, in order."""
+        return DataLoader(_Stacked(self._val, self.programs_per_batch), batch_size=None)
+
+    def test_dataloader(self) -> DataLoader[StateBatch]:
+        """The held-out programs again: stage 1 has no labels to be tested on."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> DataLoader[StateBatch]:
+        """The held-out programs."""
+        return self.val_dataloader()
+
+    def _is_held_out(self, program_id: str) -> bool:
+        text = f"{self.split_seed}:{program_id}".encode("utf-8", "surrogatepass")
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") < self.val_fraction * 2**64
+
+    def _mutated(self, programs: Iterator[Program] | list[Program], outside: OutsideLines) -> Iterator[ProgramGroup]:
+        return make_mutants(programs, outside, self.operators, self.rounds, self.mutation_seed)
+
+
+def owner(program_id: str, world_size: int) -> int:
+    """The rank that trains on a program."""
+    return next(rank for rank in range(world_size) if is_own(program_id, rank, world_size))
+
+
+class _Stream(IterableDataset[StateBatch]):
+    """The training programs of a rank, window by window."""
+
+    def __init__(
+        self, data: StreamedStates, outside: OutsideLines, extractor: LineStateExtractor, rank: int, shares: list[int]
+    ) -> None:
+        self._data, self._outside, self._extractor = data, outside, extractor
+        self._rank, self._shares = rank, shares
+
+    def __iter__(self) -> Iterator[StateBatch]:
+        shuffle = np.random.default_rng(int(torch.randint(2**31, (1,))))  # another order each epoch, the seed's
+        if len(self._shares) == 1:
+            return self._epoch(shuffle)
+        # Ranks step together, so each gives as many batches as the smallest share has; one whose programs gave fewer,
+        # for want of states, begins again.
+        n_batches = max(min(self._shares) // self._data.programs_per_batch, 1)
+        again = chain.from_iterable(self._epoch(shuffle) for _ in count())
+        return islice(again, n_batches)
+
+    def _epoch(self, shuffle: np.random.Generator) -> Iterator[StateBatch]:
+        data = self._data
+        programs = (
+            program
+            for program in data.corpus.programs(Exclusions())
+            if not data._is_held_out(program.id) and owner(program.id, len(self._shares)) == self._rank
+        )
+        groups = data._mutated(programs, self._outside)
+        while window := list(islice(groups, data.window)):
+            order = [window[i] for i in shuffle.permutation(len(window))]
+            yield from _batches(self._extractor, order, data.programs_per_batch)
+
+
+class _Stacked(Dataset[StateBatch]):
+    """Held-out groups, some to a batch."""
+
+    def __init__(self, groups: list[StateBatch], size: int) -> None:
+        self._batches = [stack(groups[i : i + size]) for i in range(0, len(groups), size)]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> StateBatch:
+        return self._batches[index]
+
+
+def _batches(extractor: LineStateExtractor, groups: list[ProgramGroup], size: int) -> Iterator[StateBatch]:
+    """The groups' states, ``size`` groups to a batch; groups without any state are left out."""
+    exclusions = Exclusions()
+    found = {states.program_id: states for states in extractor.extract(groups, exclusions)}
+    parts = []
+    for group in groups:
+        own = group_states(group, [found[p.id] for p in group.programs if p.id in found], exclusions)
+        if own.programs:
+            rows = torch.cat([states.states[0] for states in own.programs]).float()
+            pairs = torch.from_numpy(own.pairs)
+            parts.append(StateBatch(rows, pairs[distinct_pairs(rows[pairs[:, 0]], rows[pairs[:, 1]])]))
+    for i in range(0, len(parts), size):
+        yield stack(parts[i : i + size])
+
+
+def stack(parts: list[StateBatch]) -> StateBatch:
+    """One batch of several; rows of pairs count from its first row."""
+    first = np.cumsum([0, *(len(part.states) for part in parts[:-1])])
+    pairs = [part.pairs + int(start) for part, start in zip(parts, first, strict=True)]
+    return StateBatch(torch.cat([part.states for part in parts]), torch.cat(pairs))
