@@ -13,7 +13,7 @@ from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.datamodules import LabelledLines
 from pttrust_lightning.datamodules.labelled import NO_STATES, NOT_RANKABLE, UNSCORED_WRONG_LINES, pad_snippets
 from pttrust_lightning.errors import CacheMismatchError, ConfigError
-from pttrust_lightning.source.labelled import JsonlLabelled, write_jsonl
+from pttrust_lightning.source.labelled.lines_jsonl import JsonlLabelled, write_jsonl
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
 from pttrust_lightning.types import Exclusions, LabelledSnippet, LineStates, ProgramGroup, SnippetStates

@@ -7,7 +7,7 @@ import torch
 
 from pttrust_lightning.datamodules import StreamedStates, UnlabelledStates
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.source.corpus import FolderCorpus
+from pttrust_lightning.source.corpora import FolderCorpus
 from pttrust_lightning.states.config import LineStateConfig
 
 N_PROGRAMS = 24

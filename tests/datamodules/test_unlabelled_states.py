@@ -12,9 +12,9 @@ from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.cache.writer import cache_contents
 from pttrust_lightning.datamodules import UnlabelledStates
 from pttrust_lightning.errors import CacheError, CacheMismatchError, ConfigError
-from pttrust_lightning.source.corpus import FolderCorpus
-from pttrust_lightning.source.line_operators import make_mutants
-from pttrust_lightning.source.outside_lines import OutsideLines
+from pttrust_lightning.source.corpora import FolderCorpus
+from pttrust_lightning.source.mutation.line_operators import make_mutants
+from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import NOT_ALIGNED, LineStateExtractor
 from pttrust_lightning.types import Exclusions

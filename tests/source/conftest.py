@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pttrust_lightning.source.corpus import StandardLibrary
+from pttrust_lightning.source.corpora import StandardLibrary
 from pttrust_lightning.types import Exclusions, Program
 
 

@@ -14,9 +14,9 @@ from pttrust_lightning.cache.schema import StorageDtype
 from pttrust_lightning.datamodules.cached_states import CachedStates, Wanted
 from pttrust_lightning.datamodules.splits import Split, merge_groups, split_by_fold, split_by_group
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.source.labelled import LabelledSource
+from pttrust_lightning.source.corpora.selection import corpus_sha256
+from pttrust_lightning.source.labelled.base import LabelledSource
 from pttrust_lightning.source.lines import non_blank_lines
-from pttrust_lightning.source.selection import corpus_sha256
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.types import Exclusions, LabelledSnippet, ProgramGroup, SnippetBatch, SnippetStates
 

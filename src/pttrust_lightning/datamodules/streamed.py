@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from pttrust_lightning.cache.pairs import distinct_pairs, group_states
 from pttrust_lightning.cache.writer import is_own
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.source.corpus import Corpus
-from pttrust_lightning.source.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
-from pttrust_lightning.source.outside_lines import OutsideLines
+from pttrust_lightning.source.corpora import Corpus
+from pttrust_lightning.source.mutation.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
 from pttrust_lightning.states.language_model import load_config, provenance

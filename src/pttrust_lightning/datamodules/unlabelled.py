@@ -14,11 +14,11 @@ from pttrust_lightning.cache.shuffle import block_shuffled
 from pttrust_lightning.datamodules.cached_states import CachedStates, Wanted
 from pttrust_lightning.datamodules.splits import split_by_group
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.source.corpus import Corpus
-from pttrust_lightning.source.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
+from pttrust_lightning.source.corpora import Corpus
+from pttrust_lightning.source.corpora.selection import CorpusDigest
 from pttrust_lightning.source.lines import non_blank_lines
-from pttrust_lightning.source.outside_lines import OutsideLines
-from pttrust_lightning.source.selection import CorpusDigest
+from pttrust_lightning.source.mutation.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.types import Exclusions, ProgramGroup, StateBatch
 

@@ -1,10 +1,13 @@
 """Programs as text: read corpora, split lines, mutate, label, align. No torch."""
 
-from pttrust_lightning.source.corpus import Corpus, FolderCorpus, JsonlCorpus, StandardLibrary
-from pttrust_lightning.source.debugbench import DebugBench
-from pttrust_lightning.source.humanevalpack import HumanEvalPack
-from pttrust_lightning.source.implanted import ImplantedBugs
-from pttrust_lightning.source.labelled import JsonlLabelled, LabelledSource
+from pttrust_lightning.source.corpora import Corpus, FolderCorpus, JsonlCorpus, StandardLibrary
+from pttrust_lightning.source.labelled import (
+    DebugBench,
+    HumanEvalPack,
+    ImplantedBugs,
+    JsonlLabelled,
+    LabelledSource,
+)
 
 __all__ = [
     "Corpus",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
 
 from pttrust_lightning.errors import SchemaError, SourceError
-from pttrust_lightning.source.labelled import FIELDS, JsonlLabelled, LabelledSource, write_jsonl
+from pttrust_lightning.source.labelled.lines_jsonl import FIELDS, JsonlLabelled, LabelledSource, write_jsonl
 from pttrust_lightning.source.lines import non_blank_lines
 from pttrust_lightning.types import Exclusions, LabelledSnippet
 

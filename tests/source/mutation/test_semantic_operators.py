@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from pttrust_lightning.source.corpus import StandardLibrary
-from pttrust_lightning.source.semantic_operators import (
+from pttrust_lightning.source.corpora import StandardLibrary
+from pttrust_lightning.source.mutation.semantic_operators import (
     SEMANTIC_OPERATORS,
     ImplantedBug,
     candidate_mutants,

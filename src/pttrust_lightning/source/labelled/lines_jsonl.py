@@ -19,12 +19,12 @@ Lines are numbered as ``source.lines`` splits them. Unknown fields are refused; 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from pttrust_lightning.source.jsonl import Record, read_records
+from pttrust_lightning.source.labelled.base import LabelledSource
 from pttrust_lightning.source.lines import is_blank, split_lines
 from pttrust_lightning.types import Exclusions, LabelledSnippet
 
@@ -39,31 +39,6 @@ FIELDS: tuple[str, ...] = (
     "correct",
     "label_source",
 )
-
-
-class LabelledSource(ABC):
-    """A source of snippets whose wrong lines are known. Subclass it to read labels of another kind."""
-
-    @property
-    def name(self) -> str:
-        """A short name for tables and messages."""
-        return type(self).__name__
-
-    def describe(self) -> str:
-        """One line that says what is read, for logs and reports."""
-        return self.name
-
-    @abstractmethod
-    def snippets(self, exclusions: Exclusions) -> list[LabelledSnippet]:
-        """The snippets, in an order that depends on the source and its settings alone; ids are unique.
-
-        Args:
-            exclusions: Where what is left out is counted, by reason.
-
-        Raises:
-            SourceError: The source cannot be read, or holds no snippet.
-            SchemaError: A record does not follow the schema.
-        """
 
 
 class JsonlLabelled(LabelledSource):

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.lines import Line, is_blank, join_lines, split_lines
-from pttrust_lightning.source.outside_lines import DistinctLines, OutsideLines, distinct_lines
+from pttrust_lightning.source.mutation.outside_lines import DistinctLines, OutsideLines, distinct_lines
 from pttrust_lightning.types import LinePair, Mutant, Mutation, Program, ProgramGroup
 
 LINE_OPERATORS: tuple[str, ...] = ("switch_inside", "switch_outside", "delete_line")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from pttrust_lightning.errors import ConfigError, SourceError
-from pttrust_lightning.source.corpus import Corpus
-from pttrust_lightning.source.labelled import LabelledSource
-from pttrust_lightning.source.semantic_operators import SEMANTIC_OPERATORS, check_operators, implant_bugs
+from pttrust_lightning.source.corpora import Corpus
+from pttrust_lightning.source.labelled.base import LabelledSource
+from pttrust_lightning.source.mutation.semantic_operators import SEMANTIC_OPERATORS, check_operators, implant_bugs
 from pttrust_lightning.types import Exclusions, LabelledSnippet, Program
 
 

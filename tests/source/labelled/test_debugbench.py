@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pttrust_lightning.errors import ConfigError, SchemaError, SourceError
-from pttrust_lightning.source.debugbench import (
+from pttrust_lightning.source.labelled.debugbench import (
     MULTIPLE_BUG_TYPES,
     SEMANTIC_BUG_TYPES,
     SYNTAX_BUG_TYPES,

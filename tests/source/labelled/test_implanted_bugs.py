@@ -6,10 +6,10 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from pttrust_lightning.errors import ConfigError, SourceError
-from pttrust_lightning.source.corpus import Corpus
-from pttrust_lightning.source.implanted import ImplantedBugs
-from pttrust_lightning.source.labelled import LabelledSource, write_jsonl
-from pttrust_lightning.source.semantic_operators import SEMANTIC_OPERATORS
+from pttrust_lightning.source.corpora import Corpus
+from pttrust_lightning.source.labelled.implanted import ImplantedBugs
+from pttrust_lightning.source.labelled.lines_jsonl import LabelledSource, write_jsonl
+from pttrust_lightning.source.mutation.semantic_operators import SEMANTIC_OPERATORS
 from pttrust_lightning.types import Exclusions, LabelledSnippet, Program
 
 CODE = "def f(a, b):\n    if a < b:\n        a += 1\n    return g(a, b)[0]\n"
@@ -125,11 +125,11 @@ def test_is_built_from_yaml_around_a_corpus():
     parser = ArgumentParser()
     parser.add_subclass_arguments(LabelledSource, "labels")
     corpus = {
-        "class_path": "pttrust_lightning.source.corpus.StandardLibrary",
+        "class_path": "pttrust_lightning.source.corpora.StandardLibrary",
         "init_args": {"limit": 5, "min_lines": 4},
     }
     node = {
-        "class_path": "pttrust_lightning.source.implanted.ImplantedBugs",
+        "class_path": "pttrust_lightning.source.labelled.implanted.ImplantedBugs",
         "init_args": {"corpus": corpus, "operators": ["off_by_one"], "limit": 3},
     }
     labels = parser.instantiate(parser.parse_object({"labels": node})).labels

@@ -6,7 +6,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pttrust_lightning.source.outside_lines import DistinctLines, OutsideLines, distinct_lines
+from pttrust_lightning.source.mutation.outside_lines import DistinctLines, OutsideLines, distinct_lines
 from pttrust_lightning.types import Program
 
 PROGRAMS = st.lists(

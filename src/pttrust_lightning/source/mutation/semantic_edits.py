@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from pttrust_lightning.source.corpora.python_functions import Function, docstring_of
 from pttrust_lightning.source.lines import split_lines
-from pttrust_lightning.source.python_functions import Function, docstring_of
 
 
 class Edit(NamedTuple):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from pttrust_lightning.errors import ConfigError, SchemaError, SourceError
-from pttrust_lightning.source.humanevalpack import HumanEvalPack
+from pttrust_lightning.source.labelled.humanevalpack import HumanEvalPack
 from pttrust_lightning.source.lines import non_blank_lines
 from pttrust_lightning.types import Exclusions, LabelledSnippet
 

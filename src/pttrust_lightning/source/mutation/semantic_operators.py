@@ -22,9 +22,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.source.corpora.python_functions import parse_python
 from pttrust_lightning.source.lines import Line, is_blank, split_lines
-from pttrust_lightning.source.python_functions import parse_python
-from pttrust_lightning.source.semantic_edits import Edit, propose_edits
+from pttrust_lightning.source.mutation.semantic_edits import Edit, propose_edits
 from pttrust_lightning.types import Mutation, Program
 
 SEMANTIC_OPERATORS: tuple[str, ...] = (

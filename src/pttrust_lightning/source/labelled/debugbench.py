@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from pttrust_lightning.errors import ConfigError, SourceError
 from pttrust_lightning.source.alignment import wrong_lines_by_alignment
 from pttrust_lightning.source.jsonl import Record, read_file_or_folder
-from pttrust_lightning.source.labelled import LabelledSource
+from pttrust_lightning.source.labelled.base import LabelledSource
 from pttrust_lightning.source.lines import is_blank
 from pttrust_lightning.types import Exclusions, LabelledSnippet
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pttrust_lightning.errors import SourceError
-from pttrust_lightning.source.corpus import FolderCorpus, JsonlCorpus
-from pttrust_lightning.source.selection import CorpusDigest, corpus_sha256, select_programs
+from pttrust_lightning.source.corpora import FolderCorpus, JsonlCorpus
+from pttrust_lightning.source.corpora.selection import CorpusDigest, corpus_sha256, select_programs
 from pttrust_lightning.types import Exclusions, Program
 
 PROGRAMS = st.lists(

@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from pttrust_lightning.source.python_functions import functions, parse_python
+from pttrust_lightning.source.corpora.python_functions import functions, parse_python
 from pttrust_lightning.types import Exclusions, Program
 
 

@@ -13,15 +13,9 @@ import pytest
 from jsonargparse import ArgumentError, ArgumentParser
 
 from pttrust_lightning.errors import ConfigError, SchemaError, SourceError
-from pttrust_lightning.source import selection
-from pttrust_lightning.source.corpus import (
-    MAX_LINE_CHARACTERS,
-    Corpus,
-    FolderCorpus,
-    JsonlCorpus,
-    StandardLibrary,
-)
-from pttrust_lightning.source.selection import corpus_sha256, is_in_portion
+from pttrust_lightning.source.corpora import Corpus, FolderCorpus, JsonlCorpus, StandardLibrary, selection
+from pttrust_lightning.source.corpora.base import MAX_LINE_CHARACTERS
+from pttrust_lightning.source.corpora.selection import corpus_sha256, is_in_portion
 from pttrust_lightning.types import Exclusions, Program
 
 
@@ -407,7 +401,7 @@ def test_a_portion_is_read_from_yaml():
 def test_corpora_are_built_from_yaml(class_name, arguments):
     parser = ArgumentParser()
     parser.add_subclass_arguments(Corpus, "corpus")
-    node = {"class_path": f"pttrust_lightning.source.corpus.{class_name}", "init_args": arguments}
+    node = {"class_path": f"pttrust_lightning.source.corpora.{class_name}", "init_args": arguments}
     corpus = parser.instantiate(parser.parse_object({"corpus": node})).corpus
     assert type(corpus).__name__ == class_name
     assert corpus.name in corpus.describe() or class_name == "StandardLibrary"

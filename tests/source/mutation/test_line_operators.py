@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.source.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
 from pttrust_lightning.source.lines import non_blank_lines, split_lines
-from pttrust_lightning.source.outside_lines import OutsideLines
+from pttrust_lightning.source.mutation.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.types import Mutant, Program, ProgramGroup
 
 PROPERTY = settings(deadline=None, derandomize=True)

@@ -1,0 +1,1 @@
+"""Mutants: programs with an edit whose place is known."""
