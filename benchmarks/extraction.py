@@ -41,6 +41,9 @@ from pttrust_lightning.states.layers import resolve_layer
 from pttrust_lightning.states.tokenise import LineTokeniser
 from pttrust_lightning.types import Exclusions, Program, ProgramGroup
 
+TOLERANCE = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 1e-1}
+"""Largest relative difference of a state that batching may make; beyond it the ways did not do the same work."""
+
 States = list[torch.Tensor]
 Way = Callable[[Sequence[ProgramGroup], Path], States]
 
@@ -274,6 +277,8 @@ def main() -> None:
         result = measure(read_groups(args), config, args.repeats, args.bf16 or on_gpu)
     write_json(result, args.out)
     print_table(result)
+    if (worst := result["largest_relative_difference"]["separate"]) > TOLERANCE[args.dtype]:
+        raise SystemExit(f"States differ by {worst:.1e} of their norm: the ways did not do the same work.")
 
 
 if __name__ == "__main__":

@@ -40,13 +40,6 @@ def write_json(result: Mapping[str, Any], out: Path) -> None:
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def find_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is the GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
 def wait_for(device: torch.device) -> None:
     """Until the device has done what it was given: a GPU works on after the call returns."""
     if device.type == "cuda":

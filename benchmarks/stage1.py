@@ -25,7 +25,7 @@ import yaml
 from cache_read import make_cache
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
-from side_by_side import device_name, find_device, in_words, ratios, wait_for, write_json
+from side_by_side import device_name, in_words, ratios, wait_for, write_json
 
 from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.callbacks import CpuThreads, EpochLog
@@ -34,6 +34,7 @@ from pttrust_lightning.errors import NonFiniteError
 from pttrust_lightning.losses import margin_contrastive, normalised_reconstruction
 from pttrust_lightning.modules import ContrastivePretraining
 from pttrust_lightning.source import StandardLibrary
+from pttrust_lightning.states.language_model import resolve_device
 from pttrust_lightning.types import StateBatch
 
 CONFIG = Path(__file__).parent.parent / "configs" / "trainer" / "pretrain.yaml"
@@ -178,7 +179,7 @@ def measure(folder: Path, megabytes: int, width: int, batch_groups: int, repeats
     module = ContrastivePretraining(width, warmup_epochs=0)  # every epoch has all terms
     clip = float(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["trainer"]["gradient_clip_val"])
     in_turn = InTurn(BareLoop(module, clip), cache)
-    trainer = make_trainer(folder, find_device(device), repeats + 1, in_turn)
+    trainer = make_trainer(folder, resolve_device(device), repeats + 1, in_turn)
     data = GeneratedStates(cache, batch_groups)
     trainer.fit(module, datamodule=data)
     weights = [
@@ -196,7 +197,7 @@ def measure(folder: Path, megabytes: int, width: int, batch_groups: int, repeats
         "steps": trainer.global_step // (repeats + 1),
         "width": width,
         "repeats": repeats,
-        "device": device_name(find_device(device)),
+        "device": device_name(resolve_device(device)),
         "torch_threads": CpuThreads().n_threads,
         "losses": in_turn.losses,
         "largest_difference": {"loss": losses_apart, "weight": weights_apart},

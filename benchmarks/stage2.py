@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from side_by_side import device_name, find_device, in_words, ratios, time_in_turn, wait_for, write_json
+from side_by_side import device_name, in_words, ratios, time_in_turn, wait_for, write_json
 from torch import Tensor
 
 from pttrust_lightning.losses import neural_ndcg
 from pttrust_lightning.models.risk_model import RiskModel
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder, SparseAutoencoderConfig
+from pttrust_lightning.states.language_model import resolve_device
 
 OURS = "pttrust_lightning"
 TOLERANCE = 1e-5
@@ -187,7 +188,7 @@ def compare(ways: dict[str, Callable[[], object]], calls: int, repeats: int, dev
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Check that the ways agree, then time them."""
-    device = find_device(args.device)
+    device = resolve_device(args.device)
     snippets = make_snippets(args.snippets, args.max_lines, args.width, device)
     losses: dict[str, Loss] = {
         OURS: partial(ours, iterations=args.iterations),

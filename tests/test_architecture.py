@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "pttrust_lightning"
-LEAVES = {"types", "errors"}
+LEAVES = {"types", "errors", "hashing"}
 ALLOWED = {
     "types": set(),
     "errors": set(),
+    "hashing": set(),
     "source": set(),
     "states": {"source"},
     "cache": set(),

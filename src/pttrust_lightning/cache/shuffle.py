@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def block_shuffled(
-    indices: Sequence[int], block_groups: int, seed: int, epoch: int = 0, window_blocks: int = 16
-) -> list[int]:
+def block_shuffled(indices: Sequence[int], block_groups: int, seed: int, window_blocks: int = 16) -> list[int]:
     """Shuffle groups so that what is read together lies together.
 
     Neighbours (by index) form blocks; the blocks are shuffled, and then the groups within each window of blocks. A
@@ -21,8 +19,7 @@ def block_shuffled(
     Args:
         indices: Positions of groups in the cache (its order is that of the ids).
         block_groups: Groups in a block.
-        seed: Decides the order, together with ``epoch``.
-        epoch: Number of the pass over the data.
+        seed: Decides the order; another one in each pass over the data.
         window_blocks: Blocks whose groups are mixed with one another; what is held by the disk's cache meanwhile.
 
     Returns:
@@ -33,7 +30,7 @@ def block_shuffled(
     """
     if block_groups < 1 or window_blocks < 1:
         raise ValueError(f"block_groups {block_groups} and window_blocks {window_blocks} must be at least 1")
-    random = np.random.default_rng((seed, epoch))
+    random = np.random.default_rng(seed)
     ordered = np.sort(np.asarray(indices, dtype=np.int64))
     first = int(random.integers(block_groups))
     blocks = np.split(ordered, np.arange(first, len(ordered), block_groups))

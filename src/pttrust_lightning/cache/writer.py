@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -37,6 +36,7 @@ from pttrust_lightning.cache.pipeline import run_pipeline
 from pttrust_lightning.cache.schema import STORED_AS, StorageDtype
 from pttrust_lightning.cache.shard import Extracted, write_shard
 from pttrust_lightning.errors import CacheError, CacheMismatchError, SourceError
+from pttrust_lightning.hashing import hash64
 from pttrust_lightning.types import Exclusions, ProgramGroup, ProgramStates
 
 Extract = Callable[[Sequence[ProgramGroup], Exclusions], list[ProgramStates]]
@@ -79,10 +79,9 @@ def open_manifest(folder: Path, key: CacheKey, d: int, storage_dtype: StorageDty
     return manifest
 
 
-def is_own(group_id: str, rank: int, world_size: int) -> bool:
-    """Whether a group is this rank's to read: decided by its id alone, on every machine alike."""
-    digest = hashlib.blake2b(group_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % world_size == rank
+def owner(group_id: str, world_size: int) -> int:
+    """The rank that reads a group: decided by its id alone, on every machine alike."""
+    return hash64(group_id) % world_size
 
 
 def fill_cache(
@@ -289,7 +288,7 @@ class _Chunks:
                 raise SourceError(f"Two programs are called {name!r}. Give each program an id of its own.")
             seen.add(name)
             self.total += 1
-            if name not in answered and is_own(name, rank, world_size):
+            if name not in answered and owner(name, world_size) == rank:
                 yield group
 
 

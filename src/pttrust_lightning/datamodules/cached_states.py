@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from tqdm import tqdm
 
@@ -20,11 +19,12 @@ from pttrust_lightning.cache.journal import CacheContents
 from pttrust_lightning.cache.manifest import MANIFEST_NAME, CacheKey, Manifest, exclusions_to_json, read_manifest
 from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.cache.schema import STORED_AS, StorageDtype
-from pttrust_lightning.cache.writer import cache_contents, fill_cache, finish_cache, is_own, open_manifest
+from pttrust_lightning.cache.writer import cache_contents, fill_cache, finish_cache, open_manifest, owner
+from pttrust_lightning.datamodules.line_states import LineStatesDataModule
 from pttrust_lightning.errors import CacheError, ConfigError
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
-from pttrust_lightning.states.language_model import load_config, provenance
+from pttrust_lightning.states.language_model import load_config
 from pttrust_lightning.states.layers import resolve_layer
 from pttrust_lightning.types import Exclusions, ProgramGroup
 
@@ -64,7 +64,7 @@ class Ranks(NamedTuple):
     barrier: Callable[[], object] = lambda: None
 
 
-class CachedStates(LightningDataModule):
+class CachedStates(LineStatesDataModule):
     """Base of the DataModules: fills a state cache in ``prepare_data``, opens it in ``setup``.
 
     Args:
@@ -85,27 +85,16 @@ class CachedStates(LightningDataModule):
         verify_cache: bool,
         num_workers: int,
     ) -> None:
-        super().__init__()
+        super().__init__(states)
         if storage_dtype not in STORED_AS:
             raise ConfigError(f"Unknown storage_dtype {storage_dtype!r}. Choose one of {', '.join(STORED_AS)}.")
         if shard_megabytes <= 0:
             raise ConfigError(f"shard_megabytes is {shard_megabytes}. Set it above 0.")
-        self.states = states
         self.cache_dir = Path(cache_dir)
         self.storage_dtype: StorageDtype = storage_dtype
         self.shard_megabytes = shard_megabytes
         self.verify_cache = verify_cache
         self.num_workers = num_workers
-
-    @property
-    def d_in(self) -> int:
-        """Width of a state, from the LLM's configuration: known before any state is read."""
-        return int(load_config(self.states).hidden_size)
-
-    @property
-    def state_provenance(self) -> dict[str, Any]:
-        """What the states come from; exported models keep it, and refuse states of another provenance."""
-        return provenance(self.states)._asdict()
 
     @abstractmethod
     def wanted(self, exclusions: Exclusions) -> Wanted:
@@ -202,7 +191,11 @@ class CachedStates(LightningDataModule):
         self._announce_size(wanted, len(manifest.layers), len(done), 0 if here is None else here.rows)
         # Loaded when the first states are asked for: nothing may be missing.
         extractor = lru_cache(partial(LineStateExtractor, states, self.with_uncertainty, self.storage_dtype))
-        missing = (g for g in wanted.groups() if g.original.id not in done and is_own(g.original.id, *ranks[:2]))
+        missing = (
+            g
+            for g in wanted.groups()
+            if g.original.id not in done and owner(g.original.id, ranks.world_size) == ranks.rank
+        )
         probed = [wanted.expand(group) for group in islice(missing, _PROBED_GROUPS)]
         if probed:
             speed = extractor().probe(probed)

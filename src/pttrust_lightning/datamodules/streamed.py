@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 from itertools import chain, count, islice
-from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pttrust_lightning.cache.pairs import distinct_pairs, group_states
-from pttrust_lightning.cache.writer import is_own
+from pttrust_lightning.cache.writer import owner
+from pttrust_lightning.datamodules.line_states import LineStatesDataModule
 from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.hashing import hash64
 from pttrust_lightning.source.corpora import Corpus
 from pttrust_lightning.source.mutation.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
 from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
-from pttrust_lightning.states.language_model import load_config, provenance
 from pttrust_lightning.types import Exclusions, Program, ProgramGroup, StateBatch
 
 
-class StreamedStates(LightningDataModule):
+class StreamedStates(LineStatesDataModule):
     """Line states of a corpus and its mutants, for corpora whose states no disk would hold.
 
     Each epoch reads the corpus through the LLM again, on the device that trains, in the process that trains. Programs
@@ -58,7 +56,7 @@ class StreamedStates(LightningDataModule):
         programs_per_batch: int = 16,
         window: int = 256,
     ) -> None:
-        super().__init__()
+        super().__init__(states)
         if not 0 < val_fraction < 1:
             raise ConfigError(f"val_fraction is {val_fraction}. Set it above 0 and below 1.")
         for name, value in (("programs_per_batch", programs_per_batch), ("val_programs", val_programs)):
@@ -67,21 +65,10 @@ class StreamedStates(LightningDataModule):
         if window < programs_per_batch:
             raise ConfigError(f"window is {window}, less than a batch of {programs_per_batch} programs. Raise it.")
         self.corpus = corpus
-        self.states = states
         self.operators, self.rounds, self.mutation_seed = tuple(operators), tuple(rounds), mutation_seed
         self.val_fraction, self.val_programs, self.split_seed = val_fraction, val_programs, split_seed
         self.programs_per_batch, self.window = programs_per_batch, window
         self.exclusions = Exclusions()
-
-    @property
-    def d_in(self) -> int:
-        """Width of a state, from the LLM's configuration."""
-        return int(load_config(self.states).hidden_size)
-
-    @property
-    def state_provenance(self) -> dict[str, Any]:
-        """What the states come from; exported models keep it, and refuse states of another provenance."""
-        return provenance(self.states)._asdict()
 
     def setup(self, stage: str) -> None:
         """Load the LLM, sample the outside lines, and read the held-out programs.
@@ -120,25 +107,11 @@ class StreamedStates(LightningDataModule):
         """The held-out programs, in order."""
         return DataLoader(_Stacked(self._val, self.programs_per_batch), batch_size=None)
 
-    def test_dataloader(self) -> DataLoader[StateBatch]:
-        """The held-out programs again: stage 1 has no labels to be tested on."""
-        return self.val_dataloader()
-
-    def predict_dataloader(self) -> DataLoader[StateBatch]:
-        """The held-out programs."""
-        return self.val_dataloader()
-
     def _is_held_out(self, program_id: str) -> bool:
-        text = f"{self.split_seed}:{program_id}".encode("utf-8", "surrogatepass")
-        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") < self.val_fraction * 2**64
+        return hash64(f"{self.split_seed}:{program_id}") < self.val_fraction * 2**64
 
     def _mutated(self, programs: Iterator[Program] | list[Program], outside: OutsideLines) -> Iterator[ProgramGroup]:
         return make_mutants(programs, outside, self.operators, self.rounds, self.mutation_seed)
-
-
-def owner(program_id: str, world_size: int) -> int:
-    """The rank that trains on a program."""
-    return next(rank for rank in range(world_size) if is_own(program_id, rank, world_size))
 
 
 class _Stream(IterableDataset[StateBatch]):

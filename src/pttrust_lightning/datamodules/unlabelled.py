@@ -133,14 +133,6 @@ class UnlabelledStates(CachedStates):
         """The held-out programs, in order."""
         return self._loader(self.val, shuffle=False)
 
-    def test_dataloader(self) -> DataLoader[StateBatch]:
-        """The held-out programs again: stage 1 has no labels to be tested on."""
-        return self.val_dataloader()
-
-    def predict_dataloader(self) -> DataLoader[StateBatch]:
-        """The held-out programs."""
-        return self.val_dataloader()
-
     def _loader(self, indices: Sequence[int], shuffle: bool) -> DataLoader[StateBatch]:
         groups = _GroupBatches(self.cache, indices)
         sampler = torch.utils.data.BatchSampler(
