@@ -133,6 +133,7 @@ def test_a_failure_to_store_on_the_way_out_is_not_lost():
 @pytest.mark.parametrize("waiting_for", ["items", "store"])
 def test_an_impatient_user_ends_it_and_what_is_being_stored_is_whole(waiting_for):
     """Ctrl-C while the caller waits for a thread, and twice more while it ends."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     asked_to_stop, stored = threading.Event(), []
 
     def end(step):
@@ -154,8 +155,11 @@ def test_an_impatient_user_ends_it_and_what_is_being_stored_is_whole(waiting_for
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     user = threading.Thread(target=interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        user.start()
-        run(items(), store=store, stop=asked_to_stop.set)
-    user.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            user.start()
+            run(items(), store=store, stop=asked_to_stop.set)
+        user.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stored == {"items": [0, 1], "store": [0]}[waiting_for]
