@@ -1,8 +1,8 @@
 """The extraction benchmark's optional rival: SAELens's activation store (pip install "sae-lens>=6.54").
 
-It knows no programs and no lines: it reads the same tokens end to end in contexts of one length, and keeps the
-activation of every token. So its states are other ones (what precedes a token differs), and there is nothing to compare
-them with. Models other than TransformerLens's own run whole, LM head included.
+It knows no programs and no lines: it reads the same tokens end to end in contexts of one length, without padding, stops
+at the layer, and keeps the activation of every token. So its states are other ones (what precedes a token differs), and
+there is nothing to compare them with.
 """
 
 from __future__ import annotations

@@ -13,9 +13,11 @@ from pttrust_lightning.metrics import (
     brier_score,
     brier_skill,
     evaluate,
+    evaluate_runs,
     expected_calibration_error,
     paired_difference,
     paired_differences,
+    paired_run_differences,
     rankable,
     snippet_metrics,
 )
@@ -209,3 +211,49 @@ def test_lines_of_different_folds_are_not_compared():
     assert metrics["auroc"].value == pytest.approx(np.mean([v for fold in pairs for v in fold]), abs=1e-12)
     precision = np.average([average_precision_score(w, x) for x, w in parts], weights=[w.sum() for _, w in parts])
     assert metrics["average_precision"].value == pytest.approx(precision, abs=1e-12)
+
+
+def run_of(hits, n_lines=4):
+    """Snippets whose first line is wrong; scored first where ``hits`` says so, else last."""
+    labels = np.eye(n_lines)[0]
+    scores = np.arange(n_lines)[::-1].astype(float)
+    return [
+        ScoredSnippet(f"s{i}", np.arange(n_lines), scores if hit else -scores, np.full(n_lines, 0.25), labels)
+        for i, hit in enumerate(hits)
+    ]
+
+
+class TestRuns:
+    HITS = (np.array([1, 1, 1, 0, 0, 0, 1, 0] * 5), np.array([1, 1, 0, 0, 0, 0, 1, 0] * 5))
+
+    def test_the_value_is_the_mean_over_runs(self):
+        runs = [run_of(hits) for hits in self.HITS]
+        both = evaluate_runs(runs, 50)
+        assert both.metrics["hit@1"].value == pytest.approx(np.mean([hits.mean() for hits in self.HITS]))
+        assert both[1:] == evaluate(runs[0], 50)[1:]
+
+    def test_one_run_and_equal_runs_give_the_interval_over_snippets(self):
+        run = run_of(self.HITS[0])
+        one = evaluate(run, 300)
+        assert one.metrics["hit@1"] == evaluate_runs([run], 300).metrics["hit@1"]
+        for name, estimate in evaluate_runs([run, run[::-1], run], 300).metrics.items():
+            assert estimate == pytest.approx(one.metrics[name], nan_ok=True)
+
+    def test_the_interval_holds_the_noise_of_training(self):
+        """By hand: all snippets hit in one run, none in the other, so only which runs are drawn matters."""
+        runs = [run_of([True] * 20), run_of([False] * 20)]
+        assert evaluate_runs(runs, 400).metrics["hit@1"] == (0.5, 0.0, 1.0)
+        gap = paired_run_differences(runs, [run_of([False] * 20)], 400)["hit@1"]
+        assert gap == (0.5, 0.0, 1.0)
+
+    def test_differences_pair_the_snippets(self):
+        a, b = (run_of(hits) for hits in self.HITS)
+        assert paired_run_differences([a], [b], 200) == paired_differences(a, b, 200)
+        same = paired_run_differences([a, a], [a[::-1], a, a], 200)["hit@1"]
+        assert same == pytest.approx((0.0, 0.0, 0.0), abs=1e-12)
+
+    def test_other_snippets_and_no_runs_are_refused(self):
+        with pytest.raises(ValueError, match="no run"):
+            evaluate_runs([])
+        with pytest.raises(ValueError, match="scored by one method only"):
+            evaluate_runs([run_of([1, 0]), run_of([1, 0, 1])])

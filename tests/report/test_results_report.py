@@ -20,7 +20,7 @@ def estimates(value, **changes):
 def results(methods=None, differences=None):
     return Results(
         experiment="tiny",
-        seed=3,
+        seeds=[3],
         data={"test": {"snippets": 11, "lines": 120, "wrong_lines": 13}, "labelled": {"left_out": {"empty": 2}}},
         methods=methods or {"pttrust": estimates(0.6), "surface": estimates(0.4, auroc=NAN), "random": estimates(0.2)},
         differences=differences or {"surface": estimates(0.2), "random": estimates(0.05)},
@@ -60,7 +60,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path):
 def test_json_is_strict_and_holds_every_metric(tmp_path):
     write_results(tmp_path, results())
     record = strict((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert (record["experiment"], record["seed"], record["data"]) == ("tiny", 3, results().data)
+    assert (record["experiment"], record["seeds"], record["data"]) == ("tiny", [3], results().data)
     assert list(record["methods"]) == ["pttrust", "surface", "random"]
     assert set(record["methods"]["random"]) == set(METRICS)
     assert record["methods"]["random"]["mrr"] == {"value": 0.2, "low": 0.1, "high": 0.30000000000000004}

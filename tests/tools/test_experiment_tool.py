@@ -15,7 +15,7 @@ from pttrust_lightning.datamodules.cached_states import CachedStates
 from pttrust_lightning.errors import ConfigError, PtTrustError
 from pttrust_lightning.report.predictions import write_predictions
 from pttrust_lightning.report.results import write_results
-from pttrust_lightning.tools.experiment import Experiment, run_experiment
+from pttrust_lightning.tools.experiment import Experiment, Variant, run, run_experiment
 from pttrust_lightning.types import Exclusions, LabelledSnippet, LineStates, ScoredSnippet, SnippetStates
 
 FIGURES = {"val/fvu": 0.1, "val/l0": 4.0, "val/dead_share": 0.2, "val/pair_distance": 0.3, "train/loss": 1.0}
@@ -80,7 +80,7 @@ class FakeCache:
 
 @pytest.fixture
 def without_data(monkeypatch, provenance_free):
-    monkeypatch.setattr("pttrust_lightning.tools.experiment._prepare_data", lambda *_: None)
+    monkeypatch.setattr("pttrust_lightning.tools.experiment._Stages.prepare", lambda _: None)
 
 
 @pytest.fixture
@@ -101,9 +101,9 @@ def experiment(out, **settings):
 
 def test_stages_are_asked_for_as_a_user_would(tmp_path, without_data):
     lightning = StandIn(tmp_path)
-    settings = {"pretrain_args": ["--trainer.max_epochs=3"], "seed": 5}
+    settings = {"pretrain_args": ["--trainer.max_epochs=3"], "seeds": [5]}
     results = run_experiment(experiment(tmp_path, **settings), Path("some/configs"), lightning)
-    first, second, third, fourth = lightning.asked
+    first, third, second, fourth = lightning.asked
     assert first[:3] == ["fit", "--config", "some/configs/data.yaml"]
     assert third[2] == "some/finetune.yaml"
     assert "--model.init_args.contrastive=none" in second and "--model.init_args.contrastive=none" not in first
@@ -179,8 +179,8 @@ def test_the_states_of_both_stages_are_read_first(data_configs, provenance_free)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"finetune": "UnlabelledStates"}, "Stage 2 of tried needs LabelledLines as its data, not UnlabelledStates"),
-        ({"pretrain": "LabelledLines"}, "Stage 1 of tried needs UnlabelledStates"),
+        ({"finetune": "UnlabelledStates"}, "Stage 2 needs LabelledLines as its data, not UnlabelledStates"),
+        ({"pretrain": "LabelledLines"}, "Stage 1 needs UnlabelledStates"),
         ({"pretrain": "missing"}, r"missing\.yaml cannot be read \(FileNotFoundError\)"),
         ({"finetune_args": ["--data.init_args.uncertainty=false"]}, "'uncertainty' needs token probabilities"),
         ({"finetune_args": ["--data.init_args.snippets.init_args.path=nowhere.jsonl"]}, "nowhere.jsonl does not exist"),
@@ -196,3 +196,67 @@ def test_data_that_cannot_be_is_refused_before_anything_is_trained(settings, mes
 def test_without_its_baseline_no_token_probabilities_are_needed(data_configs, provenance_free):
     no_uncertainty = {"finetune_args": ["--data.init_args.uncertainty=false"], "baselines": ["surface"]}
     assert list(prepared(data_configs, **no_uncertainty).methods) == ["pttrust", "surface", "sae_no_contrast"]
+
+
+def names_of(asked):
+    return [next(a.split("=")[1] for a in args if a.startswith("--trainer.logger.name=")) for args in asked]
+
+
+def test_each_seed_trains_every_variant_and_the_table_holds_the_mean(tmp_path, without_data):
+    lightning = StandIn(tmp_path)
+    results = run_experiment(experiment(tmp_path, seeds=[3, 4], baselines=["random"]), Path(), lightning)
+    assert len(lightning.asked) == 8
+    assert [sum(f"--seed_everything={seed}" in asked for asked in lightning.asked) for seed in (3, 4)] == [4, 4]
+    assert names_of(lightning.asked)[:2] == ["pretrain-pttrust-seed3", "finetune-pttrust-seed3"]
+    assert results.by_seed.keys() == {"pttrust", "sae_no_contrast"}  # nothing in a baseline is drawn
+    assert results.by_seed["pttrust"]["hit@1"] == [1.0, 1.0]
+    assert {p.name for p in (tmp_path / "predictions").iterdir()} == {
+        *(f"{name}-seed{seed}.jsonl" for name in ("pttrust", "sae_no_contrast") for seed in (3, 4)), "random.jsonl",
+    }  # fmt: skip
+    write_results(tmp_path, results)
+    table = (tmp_path / "results.md").read_text()
+    assert "seeds 3, 4" in table and "| pttrust | 1.000, 1.000 |" in table
+
+
+def test_variants_of_stage_2_share_stage_1_and_the_first_is_compared(tmp_path, without_data):
+    file = tmp_path / "experiment.yaml"
+    file.write_text(
+        yaml.dump(
+            {
+                "name": "tried",
+                "pretrain": ["data.yaml"],
+                "finetune": ["finetune.yaml"],
+                "output_dir": str(tmp_path),
+                "bootstrap_samples": 20,
+                "baselines": ["random"],
+                "variants": {
+                    "deep": {"finetune_args": ["--model.init_args.n_layers=8"]},
+                    "flat": {"finetune_args": ["--model.init_args.n_layers=1"]},
+                    "wide": {"pretrain_args": ["--model.init_args.n_latents=512"]},
+                },
+            }
+        )
+    )
+    lightning = StandIn(tmp_path)
+    run(["--config", str(file)], lightning)
+    assert names_of(lightning.asked) == [
+        "pretrain-deep", "finetune-deep", "finetune-flat", "pretrain-wide", "finetune-wide",
+    ]  # fmt: skip
+    assert "--model.init_args.n_layers=1" in lightning.asked[2]
+    assert f"--model.init_args.encoder={tmp_path / 'pretrain-deep' / 'export'}" in lightning.asked[2]
+    record = json.loads((tmp_path / "results.json").read_text())
+    assert record["deep_minus"].keys() == {"random", "flat", "wide"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": []}, "Name at least one"),
+        ({"seeds": [1, 1]}, "each once"),
+        ({"variants": {}}, "variants are none"),
+        ({"variants": {"probe": Variant()}}, "none like a baseline"),
+    ],
+)
+def test_settings_that_no_run_could_use_are_refused(settings, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        experiment(tmp_path, **settings)

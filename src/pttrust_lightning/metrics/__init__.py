@@ -7,8 +7,10 @@ from pttrust_lightning.metrics.evaluation import (
     Estimate,
     Evaluation,
     evaluate,
+    evaluate_runs,
     paired_difference,
     paired_differences,
+    paired_run_differences,
     rankable,
 )
 from pttrust_lightning.metrics.functional import (
@@ -45,6 +47,7 @@ __all__ = [
     "brier_score",
     "brier_skill",
     "evaluate",
+    "evaluate_runs",
     "expected_calibration_error",
     "hit_at_k",
     "initial_false_alarms",
@@ -52,6 +55,7 @@ __all__ = [
     "ndcg",
     "paired_difference",
     "paired_differences",
+    "paired_run_differences",
     "precision_at_k",
     "rankable",
     "recall_at_effort",

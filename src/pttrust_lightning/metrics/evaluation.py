@@ -1,4 +1,4 @@
-"""All metrics of a method on a test set, with bootstrap intervals over snippets (METHOD, 5)."""
+"""All metrics of a method on a test set, with bootstrap intervals over snippets and training runs (METHOD, 5)."""
 
 from __future__ import annotations
 
@@ -208,10 +208,10 @@ def evaluate(
 ) -> Evaluation:
     """All metrics with percentile bootstrap intervals (Efron 1979); snippets, not lines, are resampled.
 
-    Per-snippet metrics are means over rankable snippets; those of ``LINE_METRICS`` take the lines of rankable
-    snippets together, but ``auroc`` and ``average_precision`` compare lines of one fold only. The resamples depend on
-    the seed, their number and the number of rankable snippets only, so two methods scored on the same snippets in the
-    same order meet the same resamples.
+    One run; see :func:`evaluate_runs` for several. Per-snippet metrics are means over rankable snippets; those of
+    ``LINE_METRICS`` take the lines of rankable snippets together, but ``auroc`` and ``average_precision`` compare lines
+    of one fold only. The resamples depend on the seed, their number and the number of rankable snippets only, so two
+    methods scored on the same snippets in the same order meet the same resamples.
 
     Args:
         snippets: Scored snippets; those that are not rankable are checked but do not count.
@@ -227,15 +227,55 @@ def evaluate(
         NonFiniteError: If a score or probability is NaN or infinite; names the snippet.
         ValueError: If no snippet is rankable or an argument is out of range.
     """
-    kept = _rankable_only(snippets)
-    weights = _weights(len(kept), bootstrap_samples, seed, confidence)
-    values = _weighted_metrics(weights, kept)
+    return evaluate_runs([snippets], bootstrap_samples, seed, confidence)
+
+
+def evaluate_runs(
+    runs: Sequence[Sequence[ScoredSnippet]], bootstrap_samples: int = 1000, seed: int = 0, confidence: float = 0.95
+) -> Evaluation:
+    """The mean of every metric over training runs, with intervals that hold the noise of training.
+
+    Each resample draws snippets, and as many runs as there are, both with replacement (a two-way bootstrap; Owen 2007,
+    arXiv 0712.1111: it is conservative). One run leaves an interval over snippets alone.
+
+    Args:
+        runs: The same snippets, as each run scored them.
+        bootstrap_samples: Number of resamples; 0 leaves the intervals NaN.
+        seed: Of the resamples.
+        confidence: Share of the resamples inside the interval.
+
+    Returns:
+        As :func:`evaluate`.
+
+    Raises:
+        NonFiniteError: As :func:`evaluate`.
+        ValueError: As :func:`evaluate`; or there is no run, or runs do not hold the same snippets, lines and labels.
+    """
+    kept = _rankable_runs(runs)
+    weights = _weights(len(kept[0]), bootstrap_samples, seed, confidence)
+    values = _mean_metrics(weights, kept, seed)
     return Evaluation(
         metrics={name: _estimate(values[name], confidence) for name in METRICS},
-        n_snippets=len(kept),
-        n_lines=sum(len(s.labels) for s in kept),
-        n_wrong_lines=int(sum((s.labels > 0).sum() for s in kept)),
+        n_snippets=len(kept[0]),
+        n_lines=sum(len(s.labels) for s in kept[0]),
+        n_wrong_lines=int(sum((s.labels > 0).sum() for s in kept[0])),
     )
+
+
+def _rankable_runs(runs: Sequence[Sequence[ScoredSnippet]]) -> list[list[ScoredSnippet]]:
+    """The rankable snippets of each run, in the order of the first."""
+    if not runs:
+        raise ValueError("There is no run to evaluate.")
+    return [_rankable_only(runs[0]), *(_rankable_only(_matched(runs[0], run)) for run in runs[1:])]
+
+
+def _mean_metrics(weights: FloatArray, runs: Sequence[Sequence[ScoredSnippet]], seed: int) -> dict[str, FloatArray]:
+    """Each metric's mean over the runs (first row) and over runs drawn with replacement (the others), ``(R,)``."""
+    of_runs = [_weighted_metrics(weights, run) for run in runs]
+    shares = np.full((len(weights), len(runs)), 1 / len(runs))
+    shares[1:] = np.random.default_rng([seed, len(runs)]).multinomial(len(runs), shares[0], len(weights) - 1)
+    shares[1:] /= len(runs)
+    return {name: (shares * np.stack([run[name] for run in of_runs], axis=1)).sum(axis=1) for name in METRICS}
 
 
 def _matched(a: Sequence[ScoredSnippet], b: Sequence[ScoredSnippet]) -> list[ScoredSnippet]:
@@ -265,7 +305,7 @@ def paired_differences(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> dict[str, Estimate]:
-    """``a`` minus ``b`` in every metric, with paired bootstrap intervals: both meet the same resamples.
+    """``a`` minus ``b`` in every metric, with paired bootstrap intervals: both meet the same resamples of snippets.
 
     For metrics outside ``LOWER_IS_BETTER``, an interval above 0 says that ``a`` beats ``b``.
 
@@ -284,10 +324,38 @@ def paired_differences(
         ValueError: If the two do not hold the same snippets, lines and labels, ids repeat, no snippet is rankable
             or an argument is out of range.
     """
-    b = _matched(a, b)
-    kept_a, kept_b = _rankable_only(a), _rankable_only(b)
-    weights = _weights(len(kept_a), bootstrap_samples, seed, confidence)
-    of_a, of_b = _weighted_metrics(weights, kept_a), _weighted_metrics(weights, kept_b)
+    return paired_run_differences([a], [b], bootstrap_samples, seed, confidence)
+
+
+def paired_run_differences(
+    a: Sequence[Sequence[ScoredSnippet]],
+    b: Sequence[Sequence[ScoredSnippet]],
+    bootstrap_samples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, Estimate]:
+    """As :func:`paired_differences`, of the means over each method's runs; see :func:`evaluate_runs`.
+
+    Both meet the same resamples of snippets; their runs are drawn apart, since nothing pairs them.
+
+    Args:
+        a: One method's runs.
+        b: The other's; may be another number of runs.
+        bootstrap_samples: Number of resamples; 0 leaves the intervals NaN.
+        seed: Of the resamples.
+        confidence: Share of the resamples inside the interval.
+
+    Returns:
+        An estimate of the difference for each of ``METRICS``.
+
+    Raises:
+        NonFiniteError: As :func:`paired_differences`.
+        ValueError: As :func:`paired_differences`, and if there is no run.
+    """
+    kept_a = _rankable_runs(a)
+    kept_b = _rankable_runs([_matched(a[0], run) for run in b])
+    weights = _weights(len(kept_a[0]), bootstrap_samples, seed, confidence)
+    of_a, of_b = _mean_metrics(weights, kept_a, seed), _mean_metrics(weights, kept_b, seed + 1)
     return {name: _estimate(of_a[name] - of_b[name], confidence) for name in METRICS}
 
 

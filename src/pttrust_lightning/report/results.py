@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,24 @@ class Results:
 
     Attributes:
         experiment: Its name.
-        seed: Of every stage and of the bootstrap.
+        seeds: Of training; values are means over them.
         data: Counts of what it was found on.
         methods: An estimate of every metric, by method.
-        differences: The method minus each other one, by the other's name; paired.
+        differences: The first method minus each other one, by the other's name; paired.
+        by_seed: Of methods trained with several seeds, some metrics of each, in the order of the seeds.
     """
 
     experiment: str
-    seed: int
+    seeds: list[int]
     data: dict[str, Any]
     methods: dict[str, dict[str, Estimate]]
     differences: dict[str, dict[str, Estimate]]
+    by_seed: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    @property
+    def first(self) -> str:
+        """The method that the others are compared with."""
+        return next(iter(self.methods))
 
 
 def write_results(folder: Path, results: Results) -> None:
@@ -45,10 +52,14 @@ def write_results(folder: Path, results: Results) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "experiment": results.experiment,
-        "seed": results.seed,
+        "seeds": results.seeds,
         "data": results.data,
         "methods": _plain(results.methods),
-        "pttrust_minus": _plain(results.differences),
+        f"{results.first}_minus": _plain(results.differences),
+        "by_seed": {
+            name: {metric: [None if math.isnan(v) else v for v in values] for metric, values in metrics.items()}
+            for name, metrics in results.by_seed.items()
+        },
     }
     (folder / "results.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(markdown(results), encoding="utf-8")
@@ -58,8 +69,9 @@ def markdown(results: Results) -> str:
     """The two tables as Markdown."""
     test = results.data["test"]
     lines = [
-        f"`{results.experiment}`, seed {results.seed}: {test['snippets']} test snippets, {test['lines']} lines, "
-        f"{test['wrong_lines']} of them wrong; 95 % bootstrap intervals over snippets.",
+        f"`{results.experiment}`, {_seeds(results)}: {test['snippets']} test snippets, {test['lines']} lines, "
+        f"{test['wrong_lines']} of them wrong; 95 % bootstrap intervals over snippets"
+        f"{' and training runs' if len(results.seeds) > 1 else ''}.",
         "",
         "| method | " + " | ".join(_heading(m) for m in SHOWN) + " |",
         "|---|" + "---|" * len(SHOWN),
@@ -68,11 +80,16 @@ def markdown(results: Results) -> str:
         lines.append(f"| {name} | " + " | ".join(_cell(metrics[m]) for m in SHOWN) + " |")
     lines += [
         "",
-        "| pttrust minus | " + " | ".join(COMPARED) + " |",
+        f"| {results.first} minus | " + " | ".join(COMPARED) + " |",
         "|---|" + "---|" * len(COMPARED),
     ]
     for name, metrics in results.differences.items():
         lines.append(f"| {name} | " + " | ".join(_cell(metrics[m], signed=True) for m in COMPARED) + " |")
+    if results.by_seed:
+        lines += ["", "| by seed | " + " | ".join(COMPARED) + " |", "|---|" + "---|" * len(COMPARED)]
+    for name, metrics_of in results.by_seed.items():
+        cells = (", ".join(map(_number, metrics_of[m])) for m in COMPARED)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += ["", verdict(results)]
     return "\n".join(lines) + "\n"
 
@@ -99,7 +116,7 @@ def print_results(results: Results, console: Console | None = None) -> None:
     console.print()
     console.print(table)
     gap = Table(
-        title="pttrust minus each other method, paired",
+        title=f"{results.first} minus each other method, paired",
         caption="* the 95 % interval leaves out 0",
         box=box.SIMPLE_HEAD,
         padding=(0, 0),
@@ -117,14 +134,18 @@ def print_results(results: Results, console: Console | None = None) -> None:
 def verdict(results: Results, control: str = "surface", metric: str = "hit@1") -> str:
     """What the table says of the method, in a sentence: against the control that sees no LLM at all."""
     if control not in results.differences:
-        return f"pttrust cannot be compared with {control}, which sees no LLM state: it was not fitted."
+        return f"{results.first} cannot be compared with {control}, which sees no LLM state: it was not fitted."
     gap = results.differences[control][metric]
     numbers = f"{_number(gap.value, signed=True)} ({_number(gap.low, signed=True)} to {_number(gap.high, signed=True)})"
     if gap.low > 0:
-        return f"pttrust beats {control}, which sees no LLM state, in {metric}: {numbers}."
+        return f"{results.first} beats {control}, which sees no LLM state, in {metric}: {numbers}."
     if gap.high < 0:
-        return f"pttrust loses to {control}, which sees no LLM state, in {metric}: {numbers}."
-    return f"pttrust and {control}, which sees no LLM state, cannot be told apart in {metric}: {numbers}."
+        return f"{results.first} loses to {control}, which sees no LLM state, in {metric}: {numbers}."
+    return f"{results.first} and {control}, which sees no LLM state, cannot be told apart in {metric}: {numbers}."
+
+
+def _seeds(results: Results) -> str:
+    return f"seed{'s' if len(results.seeds) > 1 else ''} {', '.join(map(str, results.seeds))}"
 
 
 def _best(results: Results, metric: str) -> str:

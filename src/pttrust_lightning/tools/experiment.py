@@ -1,52 +1,74 @@
-"""``pttrust experiment``: both stages, the baselines and the table, from one file."""
+"""``pttrust experiment``: variants of the method, the baselines and the table, from one file."""
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser
-from lightning.pytorch.utilities import rank_zero_info
 
-from pttrust_lightning.baselines import BASELINES, calibrated_scores
-from pttrust_lightning.callbacks.predictions import WritePredictions
+from pttrust_lightning.baselines import BASELINES
 from pttrust_lightning.callbacks.run_folder import run_folder
 from pttrust_lightning.datamodules.labelled import LabelledLines
 from pttrust_lightning.datamodules.unlabelled import UnlabelledStates
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.metrics.evaluation import Evaluation, evaluate, paired_differences
-from pttrust_lightning.models.calibration import CALIBRATIONS
-from pttrust_lightning.report.predictions import read_predictions, write_predictions
-from pttrust_lightning.report.results import Results, print_results, write_results
+from pttrust_lightning.metrics.evaluation import evaluate, evaluate_runs, paired_run_differences
+from pttrust_lightning.report.predictions import write_predictions
+from pttrust_lightning.report.results import COMPARED, Results, print_results, write_results
 from pttrust_lightning.tools import RunLightning
-from pttrust_lightning.tools.extract import prepare
+from pttrust_lightning.tools.experiment_stages import (
+    epoch_figures,
+    fit,
+    fit_baseline,
+    labelled_counts,
+    prepare_data,
+    test,
+    unlabelled_counts,
+)
 from pttrust_lightning.types import ScoredSnippet
 
 PTTRUST = "pttrust"
-SAE_NO_CONTRAST = "sae_no_contrast"
-"""The method with lambda = 0 in stage 1: what the contrast is worth."""
+
+Runs = dict[str, list[list[ScoredSnippet]]]
+"""Of each method, the test snippets as each of its runs scored them."""
 
 
 @dataclass(frozen=True)  # no slots: jsonargparse reads defaults with vars()
+class Variant:
+    """A way to run the method.
+
+    Attributes:
+        pretrain_args: Options of stage 1 beyond the experiment's; variants with the same ones share it.
+        finetune_args: Options of stage 2 beyond the experiment's.
+    """
+
+    pretrain_args: list[str] = field(default_factory=list)
+    finetune_args: list[str] = field(default_factory=list)
+
+
+def the_method_and_without_contrast() -> dict[str, Variant]:
+    """The method, and the same with lambda = 0 in stage 1: what the contrast is worth."""
+    return {PTTRUST: Variant(), "sae_no_contrast": Variant(pretrain_args=["--model.init_args.contrastive=none"])}
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """One experiment: two stages and every baseline on the same split.
+    """One experiment: variants of the method and every baseline on the same splits.
 
     Attributes:
         name: Its name in tables.
         pretrain: Configuration files of stage 1, as for ``pttrust fit``; relative to the experiment's file.
         finetune: Configuration files of stage 2.
         output_dir: Folder of all its runs and of ``results.json``.
-        seed: Of training and of the bootstrap. Splits, mutations and samples have seeds of their own, in the data
-            configurations, so that other training seeds meet the same data.
+        seeds: Of training: each variant is trained once with each, and tables hold the mean. The first is the
+            bootstrap's too. Splits, mutations and samples have seeds of their own, in the data configurations, so that
+            other training seeds meet the same data.
         folds: Cross-validate stage 2 in so many folds by problem; null for one split.
+        variants: The ways to run the method, by name; the first is the one that all others are compared with.
         baselines: Which baselines to fit.
-        bootstrap_samples: Resamples of the test snippets behind the intervals; training noise is not in them.
+        bootstrap_samples: Resamples of test snippets and training runs behind the intervals.
         pretrain_args: Further options of stage 1, such as ``--trainer.max_epochs=2``.
         finetune_args: Further options of stage 2.
 
@@ -58,8 +80,9 @@ class Experiment:
     pretrain: list[str]
     finetune: list[str]
     output_dir: str
-    seed: int = 0
+    seeds: list[int] = field(default_factory=lambda: [0])
     folds: int | None = None
+    variants: dict[str, Variant] = field(default_factory=the_method_and_without_contrast)
     baselines: list[str] = field(default_factory=lambda: list(BASELINES))
     bootstrap_samples: int = 1000
     pretrain_args: list[str] = field(default_factory=list)
@@ -73,16 +96,24 @@ class Experiment:
             raise ConfigError(f"bootstrap_samples is {self.bootstrap_samples}. Set it to at least 1.")
         if self.folds is not None and self.folds < 2:
             raise ConfigError(f"folds is {self.folds}. Set it to at least 2, or leave it out for one split.")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"seeds is {self.seeds}. Name at least one, and each once.")
+        if not self.variants or set(self.variants) & BASELINES.keys():
+            raise ConfigError(
+                f"variants are {', '.join(self.variants) or 'none'}. Name at least one, and none like a baseline "
+                f"({', '.join(BASELINES)})."
+            )
 
 
 def run(args: Sequence[str], lightning: RunLightning) -> None:
-    """Pre-train with and without contrast, fine-tune on both, fit the baselines, and compare them on the test split."""
+    """Train variants of the method in both stages, fit the baselines, and compare them on the test split."""
     parser = ArgumentParser(prog="pttrust experiment", description=run.__doc__)
     parser.add_argument("--config", action="config", required=True, help="The experiment's file.")
     parser.add_class_arguments(Experiment)
     parsed = parser.parse_args(list(args))
     file = Path(str(parsed.config[-1]))
-    options = {k: v for k, v in parsed.as_dict().items() if k != "config"}
+    options = {k: v for k, v in parser.instantiate(parsed).as_dict().items() if k != "config"}
+    options["variants"] = {k: v if isinstance(v, Variant) else Variant(**v) for k, v in options["variants"].items()}
     results = run_experiment(Experiment(**options), file.parent, lightning)
     folder = Path(options["output_dir"])
     write_results(folder, results)
@@ -91,7 +122,7 @@ def run(args: Sequence[str], lightning: RunLightning) -> None:
 
 
 def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLightning) -> Results:
-    """Run every stage and method of an experiment.
+    """Run every variant with every seed, and every baseline.
 
     Args:
         experiment: What to run.
@@ -105,161 +136,115 @@ def run_experiment(experiment: Experiment, config_folder: Path, lightning: RunLi
         ConfigError: A stage's data is not of the stage's kind, or the stage writes no predictions.
         PtTrustError: The data cannot be read; before anything is trained.
     """
-    _prepare_data(experiment, config_folder)
-    encoders, stage_1 = {}, {}
-    pretraining: Any = None
-    for method, options in ((PTTRUST, []), (SAE_NO_CONTRAST, ["--model.init_args.contrastive=none"])):
-        pretraining = _fit(
-            experiment, config_folder, experiment.pretrain, f"pretrain-{method}",
-            [*experiment.pretrain_args, *options], lightning,
-        )  # fmt: skip
-        encoders[method] = run_folder(pretraining.trainer) / "export"
-        stage_1[method] = _epoch_figures(pretraining.trainer)
-    scored: dict[str, list[ScoredSnippet]] = {name: [] for name in (PTTRUST, *experiment.baselines, SAE_NO_CONTRAST)}
-    data: dict[str, Any] = {"unlabelled": _unlabelled_counts(pretraining.datamodule), "stage_1_validation": stage_1}
-    for fold in range(experiment.folds or 1):
-        fold_args = [f"--data.init_args.folds={experiment.folds}", f"--data.init_args.fold={fold}"]
-        for method, encoder in encoders.items():
-            name = f"finetune-{method}" + (f"-fold{fold}" if experiment.folds else "")
-            options = [f"--model.init_args.encoder={encoder}", *(fold_args if experiment.folds else [])]
-            stage = _fit(
-                experiment, config_folder, experiment.finetune, name, [*experiment.finetune_args, *options], lightning
-            )
-            scored[method] += [s._replace(fold=fold) for s in _test(stage)]
-            labelled: LabelledLines = stage.datamodule
-        data["labelled"] = _labelled_counts(labelled, experiment.folds)
-        test = labelled.rankable("test")
-        for name in experiment.baselines:
-            rank_zero_info(f"Fitting the baseline '{name}'")
-            fitted = BASELINES[name]().fit(labelled.split["train"], labelled.split["val"])
-            scores = calibrated_scores(fitted, labelled.split["val"], test, CALIBRATIONS["temperature"]())
-            scored[name] += [s._replace(fold=fold) for s in scores]
-    for name, snippets in scored.items():
-        write_predictions(Path(experiment.output_dir) / "predictions" / f"{name}.jsonl", snippets)
-    return _compare(experiment, data, scored)
+    stages = _Stages(experiment, config_folder, lightning)
+    stages.prepare()
+    first, *others = experiment.variants
+    runs: Runs = {name: [] for name in (first, *experiment.baselines, *others)}
+    for seed in experiment.seeds:
+        for name, variant in experiment.variants.items():
+            runs[name].append(stages.train(name, variant, seed))
+    for name in experiment.baselines:  # nothing in them is drawn: one run
+        runs[name].append(
+            [s._replace(fold=fold) for fold, data in enumerate(stages.folds) for s in fit_baseline(name, data)]
+        )
+    for name, scored in runs.items():
+        for seed, snippets in zip(experiment.seeds, scored, strict=False):
+            suffix = f"-seed{seed}" if len(scored) > 1 else ""
+            write_predictions(Path(experiment.output_dir) / "predictions" / f"{name}{suffix}.jsonl", snippets)
+    return _compare(experiment, stages.data, runs)
 
 
-def _prepare_data(experiment: Experiment, config_folder: Path) -> None:
-    """Read the states of both stages, before anything is trained: what is missing shows now, not after stage 1."""
-    for name, configs, args, kind in (
-        ("stage 2", experiment.finetune, experiment.finetune_args, LabelledLines),
-        ("stage 1", experiment.pretrain, experiment.pretrain_args, UnlabelledStates),
-    ):
-        rank_zero_info(f"\n== data of {name} ==")
-        contents = [_read_config(config_folder / c) for c in configs]
-        data = next((c["data"] for c in reversed(contents) if isinstance(c, dict) and "data" in c), None)
-        given = [] if data is None else [f"--data={json.dumps(data)}"]
-        prepared = prepare([*given, *(a for a in args if a.startswith("--data"))])
-        if not isinstance(prepared, kind):
-            raise ConfigError(
-                f"{name.capitalize()} of {experiment.name} needs {kind.__name__} as its data, not "
-                f"{type(prepared).__name__}. Change its data config."
-            )
-        if isinstance(prepared, LabelledLines) and "uncertainty" in experiment.baselines and not prepared.uncertainty:
-            raise ConfigError(
-                "The baseline 'uncertainty' needs token probabilities. Set uncertainty: true in the data config of "
-                "stage 2, or leave it out of baselines."
-            )
+class _Stages:
+    """Runs the stages of an experiment, each no more often than needed.
+
+    Attributes:
+        data: What the stages were found on, for the report.
+        folds: The labelled lines, fold by fold, once a variant has been trained on them.
+    """
+
+    def __init__(self, experiment: Experiment, config_folder: Path, lightning: RunLightning) -> None:
+        self._experiment, self._lightning = experiment, lightning
+        self._pretrain = [config_folder / config for config in experiment.pretrain]
+        self._finetune = [config_folder / config for config in experiment.finetune]
+        self._encoders: dict[tuple[int, tuple[str, ...]], Path] = {}
+        self.data: dict[str, Any] = {"stage_1_validation": {}}
+        self.folds: list[LabelledLines] = []
+
+    def prepare(self) -> None:
+        """Read the states that any variant needs."""
+        experiment = self._experiment
+        for args in _data_args(experiment.finetune_args, (v.finetune_args for v in experiment.variants.values())):
+            labelled = prepare_data(self._finetune, args, LabelledLines, "stage 2")
+            if "uncertainty" in experiment.baselines and not labelled.uncertainty:
+                raise ConfigError(
+                    "The baseline 'uncertainty' needs token probabilities. Set uncertainty: true in the data config of "
+                    "stage 2, or leave it out of baselines."
+                )
+        for args in _data_args(experiment.pretrain_args, (v.pretrain_args for v in experiment.variants.values())):
+            prepare_data(self._pretrain, args, UnlabelledStates, "stage 1")
+
+    def train(self, name: str, variant: Variant, seed: int) -> list[ScoredSnippet]:
+        """Both stages of a variant; every test snippet as it scores it."""
+        suffix = f"-seed{seed}" if len(self._experiment.seeds) > 1 else ""
+        options = [*self._experiment.finetune_args, *variant.finetune_args]
+        options.append(f"--model.init_args.encoder={self._encoder(name + suffix, variant, seed)}")
+        scored: list[ScoredSnippet] = []
+        for fold in range(self._experiment.folds or 1):
+            run_name, more = f"finetune-{name}{suffix}", []
+            if self._experiment.folds:
+                run_name += f"-fold{fold}"
+                more = [f"--data.init_args.folds={self._experiment.folds}", f"--data.init_args.fold={fold}"]
+            stage = fit(self._finetune, run_name, self._experiment.output_dir, seed, [*options, *more], self._lightning)
+            scored += [s._replace(fold=fold) for s in test(stage)]
+            if len(self.folds) == fold:
+                self.folds.append(stage.datamodule)
+        self.data["labelled"] = labelled_counts(self.folds[0], self._experiment.folds)
+        return scored
+
+    def _encoder(self, name: str, variant: Variant, seed: int) -> Path:
+        """The encoder that stage 1 exports; variants with the same stage 1 share it."""
+        key = (seed, tuple(variant.pretrain_args))
+        if key not in self._encoders:
+            options = [*self._experiment.pretrain_args, *variant.pretrain_args]
+            stage = fit(self._pretrain, f"pretrain-{name}", self._experiment.output_dir, seed, options, self._lightning)
+            self._encoders[key] = run_folder(stage.trainer) / "export"
+            self.data["stage_1_validation"][name] = epoch_figures(stage.trainer)
+            self.data.setdefault("unlabelled", unlabelled_counts(stage.datamodule))
+        return self._encoders[key]
 
 
-def _read_config(file: Path) -> Any:
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"The configuration {os.path.normpath(file)} cannot be read ({type(error).__name__}). Files named in an "
-            "experiment are relative to the experiment's own."
-        ) from error
+def _data_args(common: Sequence[str], own: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The options of a stage's data, each combination once."""
+    every = (tuple(a for a in (*common, *args) if a.startswith("--data")) for args in own)
+    return list(dict.fromkeys(every))
 
 
-def _fit(
-    experiment: Experiment,
-    config_folder: Path,
-    configs: Sequence[str],
-    name: str,
-    options: Sequence[str],
-    lightning: RunLightning,
-) -> Any:
-    """Run ``pttrust fit``, exactly as a user would; the command is shown so that it can be repeated alone."""
-    args = ["fit"]
-    for config in configs:
-        args += ["--config", os.path.normpath(config_folder / config)]
-    args += [
-        f"--seed_everything={experiment.seed}",
-        "--trainer.logger=lightning.pytorch.loggers.CSVLogger",
-        f"--trainer.logger.save_dir={experiment.output_dir}",
-        f"--trainer.logger.name={name}",
-        *options,
-    ]
-    rank_zero_info(f"\n== {name} ==\npttrust {shlex.join(args)}")
-    return lightning(args)
-
-
-def _test(stage: Any) -> list[ScoredSnippet]:
-    """Run ``test`` on the best checkpoint of a fitted stage 2, and read the scores that it wrote."""
-    writer = next((c for c in stage.trainer.callbacks if isinstance(c, WritePredictions)), None)
-    if writer is None:
-        raise ConfigError("Stage 2 writes no predictions. Add callbacks.WritePredictions to its trainer config.")
-    path = writer.path(stage.trainer, "test")
-    stage.trainer.test(stage.model, datamodule=stage.datamodule, ckpt_path="best", verbose=False, weights_only=True)
-    return read_predictions(path)
-
-
-def _epoch_figures(trainer: Any) -> dict[str, float]:
-    """What stage 1 came to on held-out programs, in the last epoch."""
-    figures = {k.removeprefix("val/"): float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-    return {name: figures[name] for name in ("fvu", "l0", "dead_share", "pair_distance")}
-
-
-def _compare(experiment: Experiment, data: dict[str, Any], scored: dict[str, list[ScoredSnippet]]) -> Results:
-    evaluations: dict[str, Evaluation] = {
-        name: evaluate(snippets, experiment.bootstrap_samples, experiment.seed) for name, snippets in scored.items()
-    }
+def _compare(experiment: Experiment, data: dict[str, Any], runs: Runs) -> Results:
+    samples, seed = experiment.bootstrap_samples, experiment.seeds[0]
+    first = next(iter(experiment.variants))
+    evaluations = {name: evaluate_runs(scored, samples, seed) for name, scored in runs.items()}
     differences = {
-        name: paired_differences(scored[PTTRUST], snippets, experiment.bootstrap_samples, experiment.seed)
-        for name, snippets in scored.items()
-        if name != PTTRUST
+        name: paired_run_differences(runs[first], scored, samples, seed)
+        for name, scored in runs.items()
+        if name != first
     }
-    evaluation = evaluations[PTTRUST]
+    of_first = evaluations[first]
     data["test"] = {
-        "snippets": evaluation.n_snippets,
-        "lines": evaluation.n_lines,
-        "wrong_lines": evaluation.n_wrong_lines,
+        "snippets": of_first.n_snippets,
+        "lines": of_first.n_lines,
+        "wrong_lines": of_first.n_wrong_lines,
     }
     return Results(
         experiment=experiment.name,
-        seed=experiment.seed,
+        seeds=experiment.seeds,
         data=data,
         methods={name: e.metrics for name, e in evaluations.items()},
         differences=differences,
+        by_seed={name: _each_run(scored) for name, scored in runs.items() if len(scored) > 1},
     )
 
 
-def _unlabelled_counts(datamodule: UnlabelledStates) -> dict[str, Any]:
-    cache = datamodule.cache
-    return {
-        "corpus": datamodule.corpus.describe(),
-        "programs": len(cache),
-        "train_programs": len(datamodule.train),
-        "val_programs": len(datamodule.val),
-        "line_states": cache.n_rows,
-        "pairs": cache.n_pairs,
-        "left_out": dict(sorted(datamodule.left_out_of_cache().counts.items())),
-        "llm": json.loads(json.dumps(datamodule.state_provenance)),
-    }
-
-
-def _labelled_counts(datamodule: LabelledLines, folds: int | None) -> dict[str, Any]:
-    parts = datamodule.split
-    every = [s for part in parts.values() for s in part]
-    sources = sorted({s.snippet.label_source for s in every})
-    return {
-        "snippets": len(every),
-        "problems": len({s.snippet.problem_id for s in every}),
-        "folds": folds,
-        **{f"{name}_snippets": len(part) for name, part in parts.items() if not folds},
-        "lines": sum(len(s.labels) for s in every),
-        "wrong_lines": int(sum((s.labels > 0).sum() for s in every)),
-        "by_label_source": {src: sum(s.snippet.label_source == src for s in every) for src in sources},
-        "left_out": dict(sorted((datamodule.left_out_of_cache().counts + datamodule.exclusions.counts).items())),
-    }
+def _each_run(runs: Sequence[Sequence[ScoredSnippet]]) -> dict[str, list[float]]:
+    """Metrics of each run, without intervals."""
+    found = [evaluate(run, 0).metrics for run in runs]
+    return {metric: [f[metric].value for f in found] for metric in COMPARED}
