@@ -118,7 +118,8 @@ def literal_batched(logits: Tensor, snippets: Snippets, iterations: int) -> Tens
 def make_ranker(snippets: Snippets, spread: float) -> RiskModel:
     """Stage 2's model at the paper's sizes, its scores spread out as after some training."""
     torch.manual_seed(0)
-    model = RiskModel(SparseAutoencoder(SparseAutoencoderConfig(snippets.states.shape[-1]))).to(snippets.states.device)
+    d_in = snippets.states.shape[-1]
+    model = RiskModel(d_in, SparseAutoencoder(SparseAutoencoderConfig(d_in))).to(snippets.states.device)
     with torch.no_grad():
         model.ranker.head.weight *= spread / model.logits(snippets.states)[snippets.mask].std()
     return model

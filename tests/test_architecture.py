@@ -18,7 +18,7 @@ ALLOWED = {
     "losses": set(),
     "metrics": set(),
     "models": set(),
-    "baselines": {"models", "metrics"},
+    "baselines": {"models", "metrics", "source"},
     "modules": {"models", "losses", "metrics"},
     "report": {"metrics"},
     "callbacks": {"report"},

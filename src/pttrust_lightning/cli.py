@@ -38,8 +38,9 @@ class PtTrustCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Link the width of the states."""
+        """Link the width of the states, and what else the data knows of a line."""
         parser.link_arguments("data.d_in", "model.init_args.d_in", apply_on="instantiate")
+        parser.link_arguments("data.feature_widths", "model.init_args.feature_widths", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and refuse a checkpoint of another class before Lightning takes its hyperparameters.

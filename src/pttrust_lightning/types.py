@@ -264,6 +264,7 @@ class SnippetBatch(NamedTuple):
         mask: True where there is a line, ``(B, T)``.
         line_numbers: 0-based line numbers in the snippet, ``(B, T)``; -1 where padded.
         snippet_ids: The snippets' ids, in order.
+        features: What else is known of each line, by name, ``(B, T, F)`` each; zero where padded.
     """
 
     states: Tensor
@@ -271,6 +272,7 @@ class SnippetBatch(NamedTuple):
     mask: Tensor
     line_numbers: Tensor
     snippet_ids: list[str]
+    features: dict[str, Tensor]
 
 
 class ScoredSnippet(NamedTuple):

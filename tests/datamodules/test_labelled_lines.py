@@ -11,9 +11,17 @@ from tiny_llms import WIDTH
 from pttrust_lightning.cache.manifest import read_manifest
 from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.datamodules import LabelledLines
-from pttrust_lightning.datamodules.labelled import NO_STATES, NOT_RANKABLE, UNSCORED_WRONG_LINES, pad_snippets
+from pttrust_lightning.datamodules.labelled import (
+    NO_STATES,
+    NOT_RANKABLE,
+    UNSCORED_WRONG_LINES,
+    DescribedSnippet,
+    line_features,
+    pad_snippets,
+)
 from pttrust_lightning.errors import CacheMismatchError, ConfigError
 from pttrust_lightning.source.labelled.lines_jsonl import JsonlLabelled, write_jsonl
+from pttrust_lightning.source.surface import SURFACE_FEATURES, surface_features
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
 from pttrust_lightning.types import Exclusions, LabelledSnippet, LineStates, ProgramGroup, SnippetStates
@@ -224,13 +232,16 @@ def states_of(i, n, wrong=(0,)):
 
 
 def test_batches_are_padded_to_the_longest():
-    batch = pad_snippets([states_of(0, 2, (1,)), states_of(1, 4, (0, 3)), states_of(2, 1)])
+    items = [states_of(0, 2, (1,)), states_of(1, 4, (0, 3)), states_of(2, 1)]
+    batch = pad_snippets([DescribedSnippet(item, line_features(item)) for item in items])
     assert batch.states.shape == (3, 4, WIDTH)
     assert batch.mask.tolist() == [[True, True, False, False], [True] * 4, [True, False, False, False]]
     assert batch.labels.tolist() == [[0, 1, 0, 0], [1, 0, 0, 1], [1, 0, 0, 0]]
     assert batch.line_numbers.tolist() == [[2, 3, -1, -1], [2, 3, 4, 5], [2, -1, -1, -1]]
     assert batch.states.sum(-1).div(WIDTH).tolist() == [[1, 1, 0, 0], [2, 2, 2, 2], [3, 0, 0, 0]]
     assert batch.snippet_ids == ["s0", "s1", "s2"]
+    column = SURFACE_FEATURES.index("line_number")
+    assert batch.features["surface"][..., column].tolist() == [[2, 3, 0, 0], [2, 3, 4, 5], [2, 0, 0, 0]]
     assert (batch.states.dtype, batch.labels.dtype, batch.mask.dtype) == (torch.float32, torch.float32, torch.bool)
 
 
@@ -239,3 +250,20 @@ def test_batches_are_padded_to_the_longest():
 )
 def test_ranking_needs_two_lines_and_a_wrong_one(n, wrong, rankable):
     assert states_of(0, n, wrong).rankable is rankable
+
+
+@pytest.mark.parametrize("uncertainty", [True, False])
+def test_what_is_known_of_a_line_beside_its_state(ready, uncertainty):
+    data = ready(uncertainty=uncertainty)
+    data.setup("fit")
+    batch = next(iter(data.train_dataloader()))
+    assert {name: part.shape[-1] for name, part in batch.features.items()} == data.feature_widths
+    assert ("uncertainty" in batch.features) is uncertainty
+    by_id = {s.snippet.id: s for s in data.rankable("train")}
+    for row, name in enumerate(batch.snippet_ids):
+        lines = by_id[name].lines
+        n = len(lines.line_numbers)
+        of_text = surface_features(by_id[name].snippet.code, lines.line_numbers.tolist())
+        np.testing.assert_allclose(batch.features["surface"][row, :n], of_text, rtol=1e-6)
+        if uncertainty:
+            np.testing.assert_allclose(batch.features["uncertainty"][row, :n], lines.uncertainty, rtol=1e-6)

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from pttrust_lightning.errors import ModelFolderError
 from pttrust_lightning.models.folder import CONFIG_NAME, WEIGHTS_NAME
+from pttrust_lightning.models.line_ranker import RankerConfig
 from pttrust_lightning.models.risk_model import RiskModel
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder, SparseAutoencoderConfig
 
@@ -28,7 +29,7 @@ def states(seed=1, n=8):
 
 
 def risk_model(calibration="temperature"):
-    model = RiskModel(encoder(), hidden=6, n_layers=3, calibration=calibration)
+    model = RiskModel(10, encoder(), RankerConfig(6, 3), calibration)
     scores = model.logits(states(2, 200)).detach()
     wrong = scores + scores.std() * torch.randn(200) > scores.mean()
     model.calibration.fit(scores.numpy(), wrong.float().numpy())
@@ -90,7 +91,7 @@ def test_a_folder_says_what_it_is_in_plain_json(exported):
 
 def test_an_unfitted_risk_model_is_not_saved(tmp_path):
     with pytest.raises(RuntimeError, match="not fitted"):
-        saved(tmp_path / "risk", RiskModel(encoder()))
+        saved(tmp_path / "risk", RiskModel(10, encoder()))
     assert not (tmp_path / "risk").exists()
 
 

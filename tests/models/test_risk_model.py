@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.models.calibration import CALIBRATIONS
 from pttrust_lightning.models.risk_model import RiskModel
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder, SparseAutoencoderConfig
@@ -10,7 +11,7 @@ ALL = pytest.mark.parametrize("calibration", sorted(CALIBRATIONS))
 
 def risk_model(calibration="temperature", seed=0):
     torch.manual_seed(seed)
-    return RiskModel(SparseAutoencoder(SparseAutoencoderConfig(10, n_latents=16, k=4)), calibration=calibration)
+    return RiskModel(10, SparseAutoencoder(SparseAutoencoderConfig(10, n_latents=16, k=4)), calibration=calibration)
 
 
 def fitted(calibration, seed=0):
@@ -89,3 +90,25 @@ def test_a_state_dict_carries_ranker_and_calibration(calibration):
 def test_an_unknown_calibration_is_refused():
     with pytest.raises(KeyError):
         risk_model("platt")
+
+
+def test_the_ranker_sees_latents_then_standardised_states_then_features():
+    torch.manual_seed(0)
+    encoder = SparseAutoencoder(SparseAutoencoderConfig(10, n_latents=16, k=4))
+    lines = torch.randn(7, 13) * 4 + 2
+    model = RiskModel(10, encoder, raw_states=True, features={"a": 2, "b": 1})
+    model.standardiser.fit(lines)
+    seen = model.representations(lines)
+    scaled = (lines - lines.mean(0)) / lines.std(0, correction=0)
+    torch.testing.assert_close(seen, torch.cat([encoder.encode(lines[:, :10]), scaled], dim=1))
+    torch.testing.assert_close(model.logits(lines), model.ranker(seen))
+    features_only = RiskModel(10, None, features={"a": 3})
+    assert features_only.standardised_columns(lines).shape == (7, 3)
+    assert torch.equal(features_only.representations(lines), lines[:, 10:])
+
+
+def test_nothing_to_see_and_other_widths_are_refused():
+    with pytest.raises(ConfigError, match="nothing to see"):
+        RiskModel(10, None)
+    with pytest.raises(ConfigError, match="width 10"):
+        RiskModel(11, SparseAutoencoder(SparseAutoencoderConfig(10)))

@@ -59,8 +59,11 @@ def snippet_batch(seed: int, n_snippets: int = 4, signal: float = 2.0) -> Snippe
     labels = torch.zeros(mask.shape)
     labels[torch.arange(n_snippets), (torch.rand(n_snippets, generator=g) * lengths).long()] = 1.0
     states = (states + signal * labels[..., None] * risky) * mask[..., None]
+    features = torch.randn(*mask.shape, 3, generator=g) * mask[..., None] * 50 + 7 * mask[..., None]
     numbers = torch.where(mask, torch.arange(mask.shape[1]) * 2 + 1, -1)
-    return SnippetBatch(states, labels, mask, numbers, [f"snippet-{seed}-{i}" for i in range(n_snippets)])
+    return SnippetBatch(
+        states, labels, mask, numbers, [f"snippet-{seed}-{i}" for i in range(n_snippets)], {"surface": features}
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,7 @@ def chance_mrr(batches):
 def mrr_by_definition(model, batches):
     values = []
     for batch in batches:
-        scores = model(batch.states).detach()
+        scores = model(batch).detach()
         for s, y, m in zip(scores, batch.labels, batch.mask, strict=True):
             order = s[m].argsort(descending=True)
             values.append(1 / (1 + y[m][order].nonzero()[0].item()))
@@ -81,7 +81,7 @@ def test_without_a_signal_there_is_nothing_to_learn(trainer, encoder, labelled, 
 def test_the_logged_losses_are_those_of_the_batches(loss, trainer, encoder, labelled):
     model, run = fitted(trainer, encoder, labelled, loss=loss)
     with torch.no_grad():
-        values = [RANKING_LOSSES[loss](model(b.states), b.labels, b.mask).item() for b in labelled.val]
+        values = [RANKING_LOSSES[loss](model(b), b.labels, b.mask).item() for b in labelled.val]
     assert run.callback_metrics["val/loss"].item() == pytest.approx(np.mean(values), rel=1e-5)
     assert {"train/loss", "val/loss", "val/mrr", "val/hit@1", "val/ndcg", "val/auroc", "val/ifa"} <= set(
         run.callback_metrics
@@ -148,7 +148,7 @@ def test_the_calibration_is_fitted_to_the_validation_lines(calibration, trainer,
     assert model.risk_model.calibration.name == calibration
     scores, labels = [], []
     for batch in labelled.val:
-        scores += model(batch.states)[batch.mask].tolist()
+        scores += model(batch)[batch.mask].tolist()
         labels += batch.labels[batch.mask].tolist()
     expected = type(model.risk_model.calibration)().fit(scores, labels)
     probe = torch.linspace(min(scores), max(scores), 50)
@@ -302,3 +302,68 @@ def test_defaults_are_the_papers(encoder):
     optimiser = module(encoder, lr=3e-3, weight_decay=0.02).configure_optimizers()
     assert type(optimiser) is torch.optim.Adam
     assert (optimiser.defaults["lr"], optimiser.defaults["weight_decay"]) == (3e-3, 0.02)
+
+
+SEEN = pytest.mark.parametrize(
+    "settings",
+    [
+        {"features": ["surface"]},
+        {"features": ["surface"], "raw_states": True, "sees_other_lines": True},
+        {"encoder": None, "raw_states": True},
+        {"encoder": None, "features": ["surface"]},
+    ],
+    ids=str,
+)
+
+
+def planted_in_features(batches):
+    """The signal moves from the states to a column of the features."""
+    planted = []
+    for batch in batches:
+        surface = batch.features["surface"].clone()
+        surface[..., 1] += 100 * batch.labels
+        noise = torch.randn(batch.states.shape, generator=torch.Generator().manual_seed(len(planted)))
+        planted.append(batch._replace(states=noise * batch.mask[..., None], features={"surface": surface}))
+    return planted
+
+
+@SEEN
+def test_what_the_ranker_is_shown_beside_the_latents_it_learns_from(trainer, encoder, labelled, settings, tmp_path):
+    settings = {"feature_widths": {"surface": 3}, "encoder": encoder, **settings}
+    if "features" in settings:
+        labelled.train, labelled.val = planted_in_features(labelled.train), planted_in_features(labelled.val)
+    model, run = fitted(trainer, settings.pop("encoder"), labelled, epochs=12, **settings)
+    assert run.callback_metrics["val/mrr"].item() > 0.8
+    seen = torch.cat([model.risk_model.standardised_columns(model.lines(b)[b.mask]) for b in labelled.train])
+    torch.testing.assert_close(model.risk_model.standardiser.mean, seen.mean(0))
+    model.export(tmp_path / "export", PROVENANCE)
+    loaded, _ = RiskModel.load(tmp_path / "export")
+    batch = labelled.val[0]
+    expected = model.risk_model(model.lines(batch), batch.mask)
+    assert torch.equal(torch.stack(list(loaded(model.lines(batch), batch.mask))), torch.stack(list(expected)))
+
+
+@SEEN
+def test_padding_changes_nothing_whatever_the_ranker_sees(encoder, make_snippet_batch, settings):
+    settings = {"feature_widths": {"surface": 3}, "encoder": encoder, **settings}
+    model, batch = module(settings.pop("encoder"), **settings), make_snippet_batch(1)
+    filled = batch._replace(
+        states=torch.where(batch.mask[..., None], batch.states, 1e3),
+        features={"surface": torch.where(batch.mask[..., None], batch.features["surface"], 1e3)},
+    )
+    torch.testing.assert_close(model(filled)[batch.mask], model(batch)[batch.mask])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"features": ["uncertainty"], "feature_widths": {"surface": 3}}, "knows nothing of uncertainty"),
+        ({"features": ["surface"]}, "knows nothing of surface"),
+        ({"encoder": None}, "nothing to see"),
+        ({"encoder": None, "raw_states": True, "d_in": None}, "Set d_in"),
+    ],
+)
+def test_what_the_ranker_cannot_see_is_refused(encoder, settings, message):
+    settings = {"encoder": encoder, **settings}
+    with pytest.raises(ConfigError, match=message):
+        module(settings.pop("encoder"), **settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +17,10 @@ from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.corpora.selection import corpus_sha256
 from pttrust_lightning.source.labelled.base import LabelledSource
 from pttrust_lightning.source.lines import non_blank_lines
+from pttrust_lightning.source.surface import SURFACE_FEATURES, surface_features
 from pttrust_lightning.states.config import LineStateConfig
-from pttrust_lightning.types import Exclusions, LabelledSnippet, ProgramGroup, SnippetBatch, SnippetStates
+from pttrust_lightning.states.uncertainty import UNCERTAINTY_FEATURES
+from pttrust_lightning.types import Exclusions, FloatArray, LabelledSnippet, ProgramGroup, SnippetBatch, SnippetStates
 
 NO_STATES = "labelled snippet without a scored line"
 UNSCORED_WRONG_LINES = "wrong line that is not scored (beyond the context)"
@@ -79,6 +81,12 @@ class LabelledLines(CachedStates):
     def with_uncertainty(self) -> bool:
         """Whether token probabilities are read too."""
         return self.uncertainty
+
+    @property
+    def feature_widths(self) -> dict[str, int]:
+        """Columns of each of ``line_features``, known before anything is read."""
+        widths = {"surface": len(SURFACE_FEATURES)}
+        return widths | ({"uncertainty": len(UNCERTAINTY_FEATURES)} if self.uncertainty else {})
 
     def settings(self) -> dict[str, Any]:
         """Whether token probabilities are read."""
@@ -167,8 +175,9 @@ class LabelledLines(CachedStates):
         return self._loader(self.split["test"], shuffle=False)
 
     def _loader(self, items: list[SnippetStates], shuffle: bool) -> DataLoader[SnippetStates]:
+        described = [DescribedSnippet(item, line_features(item)) for item in items]  # once, not in every epoch
         return DataLoader(
-            items,  # type: ignore[arg-type]
+            described,  # type: ignore[arg-type]
             batch_size=self.batch_size,
             shuffle=shuffle,
             collate_fn=pad_snippets,
@@ -177,18 +186,40 @@ class LabelledLines(CachedStates):
         )
 
 
-def pad_snippets(items: Sequence[SnippetStates]) -> SnippetBatch:
+def line_features(item: SnippetStates) -> dict[str, FloatArray]:
+    """What is known of a snippet's scored lines beside their states, by name, ``(T, F)`` each.
+
+    ``surface``: ``SURFACE_FEATURES``. ``uncertainty``: ``UNCERTAINTY_FEATURES``, where they were read.
+    """
+    features = {"surface": surface_features(item.snippet.code, item.lines.line_numbers.tolist())}
+    if item.lines.uncertainty is not None:
+        features["uncertainty"] = item.lines.uncertainty
+    return features
+
+
+class DescribedSnippet(NamedTuple):
+    """A snippet with its ``line_features``."""
+
+    item: SnippetStates
+    features: dict[str, FloatArray]
+
+
+def pad_snippets(snippets: Sequence[DescribedSnippet]) -> SnippetBatch:
     """Stack snippets, padded on the right to the longest."""
+    items = [s.item for s in snippets]
     length = max(len(s.labels) for s in items)
     batch, d = len(items), items[0].lines.states.shape[1]
     states = torch.zeros(batch, length, d)
     labels = torch.zeros(batch, length)
     mask = torch.zeros(batch, length, dtype=torch.bool)
     numbers = torch.full((batch, length), -1, dtype=torch.long)
+    features = {name: torch.zeros(batch, length, part.shape[1]) for name, part in snippets[0].features.items()}
     for row, item in enumerate(items):
         n = len(item.labels)
+        for name, part in features.items():
+            part[row, :n] = torch.from_numpy(snippets[row].features[name])
         states[row, :n] = item.lines.states
         labels[row, :n] = torch.from_numpy(item.labels)
         mask[row, :n] = True
         numbers[row, :n] = torch.from_numpy(item.lines.line_numbers)
-    return SnippetBatch(states, labels, mask, numbers, [s.snippet.id for s in items])
+    return SnippetBatch(states, labels, mask, numbers, [s.snippet.id for s in items], features)

@@ -31,6 +31,11 @@ class LineStatesDataModule(LightningDataModule):
         """What the states come from; exported models keep it, and refuse states of another provenance."""
         return provenance(self.states)._asdict()
 
+    @property
+    def feature_widths(self) -> dict[str, int]:
+        """Columns of what is known of a line beside its state, by name; nothing, where there are no labels."""
+        return {}
+
     def test_dataloader(self) -> Any:
         """The held-out programs again, where there are no labels to be tested on."""
         return self.val_dataloader()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 from pttrust_lightning.errors import ConfigError, ModelFolderError
 from pttrust_lightning.models.calibration import CALIBRATIONS, Calibration
 from pttrust_lightning.models.folder import ModelFolder, check_golden, load_folder, save_folder
-from pttrust_lightning.models.line_ranker import LineRanker
+from pttrust_lightning.models.line_ranker import LineRanker, RankerConfig
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder, SparseAutoencoderConfig
+from pttrust_lightning.models.standardiser import Standardiser
 
 KIND = "risk_model"
 
@@ -32,53 +34,89 @@ class LineRisk(NamedTuple):
 
 
 class RiskModel(nn.Module):
-    """Scores lines by their states (METHOD: stage 2).
+    """Scores lines by their states (METHOD: stage 2), and by what else is known of them where that is asked for.
+
+    A line comes as one row: its state, then its further features. The ranker sees the sparse latents of the state, the
+    standardised state itself where ``raw_states`` says so, and the standardised features.
 
     Args:
-        encoder: Stage 1's sparse autoencoder; frozen.
-        hidden: Width of the ranker's hidden layers.
-        n_layers: Linear layers of the ranker.
+        d_in: Width D of a state.
+        encoder: Stage 1's sparse autoencoder; frozen. None leaves the latents out.
+        ranker: Settings of the :class:`LineRanker`, beside its width.
         calibration: ``temperature`` or ``isotonic``.
+        raw_states: Whether the ranker sees the states themselves.
+        features: Widths of the further features, by name, in the order in which they follow the state.
+
+    Raises:
+        ConfigError: There is nothing for the ranker to see, or the encoder is of another width.
     """
 
     def __init__(
-        self, encoder: SparseAutoencoder, hidden: int = 32, n_layers: int = 4, calibration: str = "temperature"
+        self,
+        d_in: int,
+        encoder: SparseAutoencoder | None,
+        ranker: RankerConfig = RankerConfig(),  # noqa: B008 (immutable)
+        calibration: str = "temperature",
+        raw_states: bool = False,
+        features: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
-        self._ranker_config = {"hidden": hidden, "n_layers": n_layers}
-        self._calibration_name = calibration
-        self.encoder = encoder.requires_grad_(False)
-        self.ranker = LineRanker(encoder.config.n_latents, hidden, n_layers)
+        if encoder is not None and encoder.config.d_in != d_in:
+            raise ConfigError(f"The encoder is of width {encoder.config.d_in}, but the states are of width {d_in}.")
+        self._d_in, self._raw_states, self._features = d_in, raw_states, dict(features or {})
+        self._ranker_config, self._calibration_name = ranker, calibration
+        n_standardised = sum(self._features.values()) + (d_in if raw_states else 0)
+        n_latents = 0 if encoder is None else encoder.config.n_latents
+        if not n_latents + n_standardised:
+            raise ConfigError("The ranker has nothing to see. Give an encoder, raw_states: true, or features.")
+        self.encoder = None if encoder is None else encoder.requires_grad_(False)
+        self.standardiser = Standardiser(n_standardised)
+        self.ranker = LineRanker(n_latents + n_standardised, *ranker)
         self.calibration: Calibration = CALIBRATIONS[calibration]()
 
-    def logits(self, states: Tensor) -> Tensor:
-        """Uncalibrated scores; states ``(..., D)`` to ``(...)``."""
-        with torch.no_grad():
-            latents = self.encoder.encode(states)
-        return self.ranker(latents)  # type: ignore[no-any-return]
+    def standardised_columns(self, lines: Tensor) -> Tensor:
+        """What the standardiser is to be fitted to; lines ``(..., D + F)``."""
+        return lines if self._raw_states else lines[..., self._d_in :]
 
-    def forward(self, states: Tensor) -> LineRisk:
-        """Scores and calibrated probabilities; states ``(..., D)`` to ``(...)`` each."""
-        scores = self.logits(states)
+    def representations(self, lines: Tensor) -> Tensor:
+        """What the ranker sees; lines ``(..., D + F)``."""
+        parts: list[Tensor] = []
+        if self.encoder is not None:
+            with torch.no_grad():
+                parts.append(self.encoder.encode(lines[..., : self._d_in]))
+        if self.standardiser.mean.numel():
+            parts.append(self.standardiser(self.standardised_columns(lines)))
+        return torch.cat(parts, dim=-1)
+
+    def logits(self, lines: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Uncalibrated scores; lines ``(..., T, D + F)``, mask ``(..., T)``, to ``(..., T)``."""
+        return self.ranker(self.representations(lines), mask)  # type: ignore[no-any-return]
+
+    def forward(self, lines: Tensor, mask: Tensor | None = None) -> LineRisk:
+        """Scores and calibrated probabilities; lines ``(..., T, D + F)``, mask ``(..., T)``, to ``(..., T)`` each."""
+        scores = self.logits(lines, mask)
         return LineRisk(scores, self.calibration(scores))
 
-    def save(self, folder: Path, golden_states: Tensor, provenance: dict[str, Any]) -> None:
+    def save(self, folder: Path, golden_lines: Tensor, provenance: dict[str, Any]) -> None:
         """Write the model as a folder.
 
         Args:
             folder: A new or empty folder.
-            golden_states: States to try it on when it is loaded, ``(N, D)``.
+            golden_lines: Lines to try it on when it is loaded, ``(N, D + F)``.
             provenance: What the states come from.
 
         Raises:
             ModelFolderError: The folder is not empty.
         """
-        golden = golden_states.cpu().float()
+        golden = golden_lines.cpu().float()
         with torch.no_grad():
             risk = copy.deepcopy(self).cpu()(golden)  # a copy: saving must not move the model
         config = {
-            "encoder": asdict(self.encoder.config),
-            "ranker": self._ranker_config,
+            "d_in": self._d_in,
+            "encoder": None if self.encoder is None else asdict(self.encoder.config),
+            "raw_states": self._raw_states,
+            "features": self._features,
+            "ranker": self._ranker_config._asdict(),
             "calibration": self._calibration_name,
             "provenance": provenance,
         }
@@ -94,8 +132,13 @@ class RiskModel(nn.Module):
         content = load_folder(folder, KIND)
         config = content.config
         try:
-            encoder = SparseAutoencoder(SparseAutoencoderConfig(**config["encoder"]))
-            model = cls(encoder, **config["ranker"], calibration=config["calibration"])
+            encoder = None
+            if config["encoder"] is not None:
+                encoder = SparseAutoencoder(SparseAutoencoderConfig(**config["encoder"]))
+            ranker = RankerConfig(**config["ranker"])
+            model = cls(
+                config["d_in"], encoder, ranker, config["calibration"], config["raw_states"], config["features"]
+            )
             model.load_state_dict(content.tensors)
             provenance = config["provenance"]
         except (KeyError, TypeError, RuntimeError, ConfigError) as error:

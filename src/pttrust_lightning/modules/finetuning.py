@@ -15,6 +15,7 @@ from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.losses import RANKING_LOSSES, RankingLoss
 from pttrust_lightning.metrics.line_ranking import LineRankingMetrics
 from pttrust_lightning.models.calibration import CalibrationName
+from pttrust_lightning.models.line_ranker import RankerConfig
 from pttrust_lightning.models.risk_model import RiskModel
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder
 from pttrust_lightning.modules.examples import ExampleStates
@@ -29,10 +30,16 @@ class RiskFineTuning(LightningModule):
     place: ``load_from_checkpoint`` takes ``encoder`` again; an exported risk model needs nothing else.
 
     Args:
-        encoder: Folder of the sparse autoencoder that stage 1 exported.
-        d_in: Width of the states; linked to the data on the command line, and checked against the encoder.
+        encoder: Folder of the sparse autoencoder that stage 1 exported; null ranks without latents.
+        d_in: Width of the states; linked to the data on the command line, and checked against the encoder. May be left
+            out where there is one.
+        feature_widths: Columns of what the data knows of a line beside its state, by name; linked to the data on the
+            command line.
+        features: Which of those the ranker sees: ``surface``, ``uncertainty``. The paper's sees none.
+        raw_states: Whether the ranker sees the states themselves, beside the latents or in their place.
         hidden: Width of the ranker's hidden layers.
         n_layers: Linear layers of the ranker.
+        sees_other_lines: Whether a line's score depends on the snippet's other lines (one self-attention layer).
         loss: ``neural_ndcg``, ``approx_ndcg``, ``list_net`` or ``bce``.
         calibration: ``temperature`` or ``isotonic``.
         lr: Learning rate of Adam.
@@ -40,15 +47,20 @@ class RiskFineTuning(LightningModule):
 
     Raises:
         ModelFolderError: The encoder's folder cannot be used.
-        ConfigError: The encoder was trained on states of another width.
+        ConfigError: The encoder was trained on states of another width, the data lacks a feature, or there is nothing
+            for the ranker to see.
     """
 
     def __init__(
         self,
-        encoder: str,
+        encoder: str | None,
         d_in: int | None = None,
+        feature_widths: dict[str, int] | None = None,
+        features: list[str] = [],  # noqa: B006 (never changed)
+        raw_states: bool = False,
         hidden: int = 32,
         n_layers: int = 4,
+        sees_other_lines: bool = False,
         loss: RankingLoss = "neural_ndcg",
         calibration: CalibrationName = "temperature",
         lr: float = 1e-4,
@@ -57,25 +69,48 @@ class RiskFineTuning(LightningModule):
         super().__init__()
         # Where the encoder lies is no hyperparameter: a checkpoint that named its folder would be lost once that moves.
         self.save_hyperparameters(ignore=["encoder"])
-        autoencoder, self.encoder_provenance = SparseAutoencoder.load(Path(encoder))
-        if d_in is not None and d_in != autoencoder.config.d_in:
+        autoencoder, self.encoder_provenance = (None, {}) if encoder is None else SparseAutoencoder.load(Path(encoder))
+        if autoencoder is not None:
+            if d_in is not None and d_in != autoencoder.config.d_in:
+                raise ConfigError(
+                    f"The encoder {encoder} was trained on states of width {autoencoder.config.d_in}, but the data has "
+                    f"width {d_in}. Pre-train on the same LLM and layer."
+                )
+            d_in = autoencoder.config.d_in
+        if d_in is None:
+            raise ConfigError("Without an encoder the width of the states must be given. Set d_in.")
+        if missing := set(features) - (feature_widths or {}).keys():
             raise ConfigError(
-                f"The encoder {encoder} was trained on states of width {autoencoder.config.d_in}, but the data has "
-                f"width {d_in}. Pre-train on the same LLM and layer."
+                f"The data knows nothing of {', '.join(sorted(missing))}. It has {', '.join(feature_widths or {})}; "
+                "uncertainty needs uncertainty: true there."
             )
-        self.risk_model = RiskModel(autoencoder, hidden, n_layers, calibration)
+        widths = {name: (feature_widths or {})[name] for name in features}
+        ranker = RankerConfig(hidden, n_layers, sees_other_lines)
+        self.risk_model = RiskModel(d_in, autoencoder, ranker, calibration, raw_states, widths)
+        self.features = tuple(features)
         self.ranking_loss = RANKING_LOSSES[loss]
         self.lr = lr
         self.weight_decay = weight_decay
         self.val_metrics = LineRankingMetrics()
         self.test_metrics = LineRankingMetrics()
-        self.examples = ExampleStates(autoencoder.config.d_in)
+        self.examples = ExampleStates(d_in + sum(widths.values()))
         # metrics, since they gather the lines of all processes
         self.val_scores, self.val_labels = CatMetric(), CatMetric()
 
-    def forward(self, states: Tensor) -> Tensor:
-        """Line scores; ``(..., D)`` to ``(...)``."""
-        return self.risk_model.logits(states)
+    def lines(self, batch: SnippetBatch) -> Tensor:
+        """Each line's state and the features that the ranker sees, ``(B, T, D + F)``."""
+        return torch.cat([batch.states, *(batch.features[name] for name in self.features)], dim=-1)
+
+    def forward(self, batch: SnippetBatch) -> Tensor:
+        """Line scores, ``(B, T)``."""
+        return self.risk_model.logits(self.lines(batch), batch.mask)
+
+    def on_train_start(self) -> None:
+        """Fit the scales of what the ranker sees beside the latents, on the training lines."""
+        if self.risk_model.standardiser.mean.numel():
+            loader: Any = self.trainer.train_dataloader
+            seen = [self.lines(batch)[batch.mask] for batch in loader]
+            self.risk_model.standardiser.fit(self.risk_model.standardised_columns(torch.cat(seen)))
 
     def setup(self, stage: str) -> None:
         """Refuse states of another LLM, layer or line rule than the encoder was trained on.
@@ -84,7 +119,7 @@ class RiskFineTuning(LightningModule):
             ConfigError: Names the field that differs.
         """
         given = getattr(getattr(self.trainer, "datamodule", None), "state_provenance", None)
-        if given is None:
+        if given is None or self.risk_model.encoder is None:
             return
         for field in STATE_IDENTITY:
             expected = self.encoder_provenance.get(field)
@@ -104,14 +139,14 @@ class RiskFineTuning(LightningModule):
 
     def training_step(self, batch: SnippetBatch, batch_idx: int) -> Tensor:
         """One step."""
-        self.examples.keep(batch.states[batch.mask])
-        loss: Tensor = self.ranking_loss(self(batch.states), batch.labels, batch.mask)
+        self.examples.keep(self.lines(batch)[batch.mask])
+        loss: Tensor = self.ranking_loss(self(batch), batch.labels, batch.mask)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.snippet_ids), prog_bar=True)
         return loss
 
     def validation_step(self, batch: SnippetBatch, batch_idx: int) -> None:
         """Loss and ranking metrics on held-out snippets."""
-        scores = self(batch.states)
+        scores = self(batch)
         loss = self.ranking_loss(scores, batch.labels, batch.mask)
         self.log("val/loss", loss, batch_size=len(batch.snippet_ids), prog_bar=True, sync_dist=True)
         self.val_metrics.update(scores, batch.labels, batch.mask)
@@ -133,7 +168,7 @@ class RiskFineTuning(LightningModule):
 
     def test_step(self, batch: SnippetBatch, batch_idx: int) -> dict[str, list[ScoredSnippet]]:
         """Scores of the test snippets (as ``scored``); their metrics are logged at the end."""
-        self.test_metrics.update(self(batch.states), batch.labels, batch.mask)
+        self.test_metrics.update(self(batch), batch.labels, batch.mask)
         return {"scored": self.predict_step(batch, batch_idx)}
 
     def on_test_epoch_end(self) -> None:
@@ -142,7 +177,7 @@ class RiskFineTuning(LightningModule):
 
     def predict_step(self, batch: SnippetBatch, batch_idx: int) -> list[ScoredSnippet]:
         """Scores and probabilities of each snippet's lines."""
-        risk = self.risk_model(batch.states)
+        risk = self.risk_model(self.lines(batch), batch.mask)
         scored = []
         for row, snippet_id in enumerate(batch.snippet_ids):
             lines = batch.mask[row]

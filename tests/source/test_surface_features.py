@@ -1,10 +1,7 @@
 import numpy as np
 import pytest
-import torch
 
-from pttrust_lightning.baselines import SurfaceBaseline
-from pttrust_lightning.baselines.surface import FEATURES, KEYWORD_CLASSES, keyword_class
-from pttrust_lightning.types import LabelledSnippet, LineStates, SnippetStates
+from pttrust_lightning.source.surface import KEYWORD_CLASSES, SURFACE_FEATURES, keyword_class, surface_features
 
 CLASSES = {
     "comment": ["# note", "// note", "/* note */", " * note", '"""Docstring.', "-- note", "#note", "# if x:"],
@@ -73,21 +70,14 @@ def test_long_lines_take_no_exponential_time():
         assert keyword_class(text) in KEYWORD_CLASSES
 
 
-def make(code, numbers, n_lines):
-    snippet = LabelledSnippet("s", "p", "python", "generation", "", code, (), True, "human")
-    numbers = np.array(numbers)
-    lines = LineStates("s", numbers, torch.zeros(len(numbers), 2), None, n_lines)
-    return SnippetStates(snippet, lines, np.zeros(len(numbers)))
-
-
 def column(features, name):
-    return features[:, FEATURES.index(name)].tolist()
+    return features[:, SURFACE_FEATURES.index(name)].tolist()
 
 
 def test_features_by_hand():
     code = "def f(a, b):\r\n\r\n\tx = a[0] + 1.5  \r\n        return x\r\n"
-    features = SurfaceBaseline().features(make(code, [0, 2, 3], 3))
-    assert features.shape == (3, len(FEATURES))
+    features = surface_features(code, [0, 2, 3])
+    assert features.shape == (3, len(SURFACE_FEATURES))
     assert column(features, "length") == [12, 15, 16]
     assert column(features, "indentation") == [0, 4, 8]
     assert column(features, "line_number") == [0, 2, 3]
@@ -103,15 +93,15 @@ def test_features_by_hand():
 
 
 def test_a_missing_final_newline_changes_nothing():
-    with_newline = SurfaceBaseline().features(make("a\nb\n", [0, 1], 2))
-    without = SurfaceBaseline().features(make("a\nb", [0, 1], 2))
+    with_newline = surface_features("a\nb\n", [0, 1])
+    without = surface_features("a\nb", [0, 1])
     np.testing.assert_array_equal(with_newline, without)
 
 
 def test_lines_are_split_on_newlines_alone():
-    features = SurfaceBaseline().features(make("a\x0cb = 1\u2028\nreturn x\n", [0, 1], 2))
+    features = surface_features("a\x0cb = 1\u2028\nreturn x\n", [0, 1])
     assert column(features, "is_return") == [0, 1]
 
 
 def test_one_line_has_a_position():
-    assert column(SurfaceBaseline().features(make("x = 1", [0], 1)), "relative_position") == [0]
+    assert column(surface_features("x = 1", [0]), "relative_position") == [0]
