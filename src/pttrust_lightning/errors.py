@@ -40,6 +40,7 @@ class CacheMismatchError(CacheError):
     """A state cache that was made from something else than what is asked for."""
 
     CAUSES: ClassVar = {
+        "schema_version": "Another version of this package wrote it; go back to that version",
         "corpus_sha256": "Go back to the same programs (the same files, limit and Python)",
         "weights_sha256": "Go back to the same LLM: its weights or configuration have changed",
         "tokenizer_sha256": "Go back to the same LLM: its tokenizer has changed",

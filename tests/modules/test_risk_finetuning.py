@@ -332,8 +332,8 @@ def test_what_the_ranker_is_shown_beside_the_latents_it_learns_from(trainer, enc
     settings = {"feature_widths": {"surface": 3}, "encoder": encoder, **settings}
     if "features" in settings:
         labelled.train, labelled.val = planted_in_features(labelled.train), planted_in_features(labelled.val)
-    model, run = fitted(trainer, settings.pop("encoder"), labelled, epochs=12, **settings)
-    assert run.callback_metrics["val/mrr"].item() > 0.8
+    model, run = fitted(trainer, settings.pop("encoder"), labelled, epochs=8, **settings)
+    assert run.callback_metrics["val/mrr"].item() > 0.7  # by chance .4
     seen = torch.cat([model.risk_model.standardised_columns(model.lines(b)[b.mask]) for b in labelled.train])
     torch.testing.assert_close(model.risk_model.standardiser.mean, seen.mean(0))
     model.export(tmp_path / "export", PROVENANCE)

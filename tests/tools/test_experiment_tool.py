@@ -230,22 +230,24 @@ def test_variants_of_stage_2_share_stage_1_and_the_first_is_compared(tmp_path, w
                 "bootstrap_samples": 20,
                 "baselines": ["random"],
                 "variants": {
+                    "paper": {},
                     "deep": {"finetune_args": ["--model.init_args.n_layers=8"]},
                     "flat": {"finetune_args": ["--model.init_args.n_layers=1"]},
                     "wide": {"pretrain_args": ["--model.init_args.n_latents=512"]},
                 },
-            }
+            },
+            sort_keys=False,
         )
     )
     lightning = StandIn(tmp_path)
     run(["--config", str(file)], lightning)
     assert names_of(lightning.asked) == [
-        "pretrain-deep", "finetune-deep", "finetune-flat", "pretrain-wide", "finetune-wide",
+        "pretrain-paper", "finetune-paper", "finetune-deep", "finetune-flat", "pretrain-wide", "finetune-wide",
     ]  # fmt: skip
-    assert "--model.init_args.n_layers=1" in lightning.asked[2]
-    assert f"--model.init_args.encoder={tmp_path / 'pretrain-deep' / 'export'}" in lightning.asked[2]
+    assert "--model.init_args.n_layers=1" in lightning.asked[3]
+    assert f"--model.init_args.encoder={tmp_path / 'pretrain-paper' / 'export'}" in lightning.asked[2]
     record = json.loads((tmp_path / "results.json").read_text())
-    assert record["deep_minus"].keys() == {"random", "flat", "wide"}
+    assert record["paper_minus"].keys() == {"random", "deep", "flat", "wide"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from jsonargparse import ArgumentParser
 
@@ -35,8 +35,7 @@ Runs = dict[str, list[list[ScoredSnippet]]]
 """Of each method, the test snippets as each of its runs scored them."""
 
 
-@dataclass(frozen=True)  # no slots: jsonargparse reads defaults with vars()
-class Variant:
+class Variant(TypedDict, total=False):
     """A way to run the method.
 
     Attributes:
@@ -44,8 +43,8 @@ class Variant:
         finetune_args: Options of stage 2 beyond the experiment's.
     """
 
-    pretrain_args: list[str] = field(default_factory=list)
-    finetune_args: list[str] = field(default_factory=list)
+    pretrain_args: list[str]
+    finetune_args: list[str]
 
 
 def the_method_and_without_contrast() -> dict[str, Variant]:
@@ -53,7 +52,7 @@ def the_method_and_without_contrast() -> dict[str, Variant]:
     return {PTTRUST: Variant(), "sae_no_contrast": Variant(pretrain_args=["--model.init_args.contrastive=none"])}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # no slots: jsonargparse reads defaults with vars()
 class Experiment:
     """One experiment: variants of the method and every baseline on the same splits.
 
@@ -112,8 +111,7 @@ def run(args: Sequence[str], lightning: RunLightning) -> None:
     parser.add_class_arguments(Experiment)
     parsed = parser.parse_args(list(args))
     file = Path(str(parsed.config[-1]))
-    options = {k: v for k, v in parser.instantiate(parsed).as_dict().items() if k != "config"}
-    options["variants"] = {k: v if isinstance(v, Variant) else Variant(**v) for k, v in options["variants"].items()}
+    options = {k: v for k, v in parsed.as_dict().items() if k != "config"}
     results = run_experiment(Experiment(**options), file.parent, lightning)
     folder = Path(options["output_dir"])
     write_results(folder, results)
@@ -173,20 +171,24 @@ class _Stages:
     def prepare(self) -> None:
         """Read the states that any variant needs."""
         experiment = self._experiment
-        for args in _data_args(experiment.finetune_args, (v.finetune_args for v in experiment.variants.values())):
+        for args in _data_args(
+            experiment.finetune_args, (v.get("finetune_args", []) for v in experiment.variants.values())
+        ):
             labelled = prepare_data(self._finetune, args, LabelledLines, "stage 2")
             if "uncertainty" in experiment.baselines and not labelled.uncertainty:
                 raise ConfigError(
                     "The baseline 'uncertainty' needs token probabilities. Set uncertainty: true in the data config of "
                     "stage 2, or leave it out of baselines."
                 )
-        for args in _data_args(experiment.pretrain_args, (v.pretrain_args for v in experiment.variants.values())):
+        for args in _data_args(
+            experiment.pretrain_args, (v.get("pretrain_args", []) for v in experiment.variants.values())
+        ):
             prepare_data(self._pretrain, args, UnlabelledStates, "stage 1")
 
     def train(self, name: str, variant: Variant, seed: int) -> list[ScoredSnippet]:
         """Both stages of a variant; every test snippet as it scores it."""
         suffix = f"-seed{seed}" if len(self._experiment.seeds) > 1 else ""
-        options = [*self._experiment.finetune_args, *variant.finetune_args]
+        options = [*self._experiment.finetune_args, *variant.get("finetune_args", [])]
         options.append(f"--model.init_args.encoder={self._encoder(name + suffix, variant, seed)}")
         scored: list[ScoredSnippet] = []
         for fold in range(self._experiment.folds or 1):
@@ -203,9 +205,9 @@ class _Stages:
 
     def _encoder(self, name: str, variant: Variant, seed: int) -> Path:
         """The encoder that stage 1 exports; variants with the same stage 1 share it."""
-        key = (seed, tuple(variant.pretrain_args))
+        key = (seed, tuple(variant.get("pretrain_args", [])))
         if key not in self._encoders:
-            options = [*self._experiment.pretrain_args, *variant.pretrain_args]
+            options = [*self._experiment.pretrain_args, *variant.get("pretrain_args", [])]
             stage = fit(self._pretrain, f"pretrain-{name}", self._experiment.output_dir, seed, options, self._lightning)
             self._encoders[key] = run_folder(stage.trainer) / "export"
             self.data["stage_1_validation"][name] = epoch_figures(stage.trainer)
