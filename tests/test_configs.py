@@ -1,15 +1,18 @@
 """Every file in configs/ runs, through main(), on a small share of its own data."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
 from pttrust_lightning.main import main
+from pttrust_lightning.tools.sweep_file import read_sweep
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
@@ -69,7 +72,7 @@ def logged(out):
 
 
 def test_every_folder_of_configs_is_tested_here():
-    known = {"data", "debug", "experiment", "logger", "model", "trainer"}
+    known = {"data", "debug", "experiment", "logger", "model", "sweep", "trainer"}
     assert {name.split("/")[0] for name in FILES} == known
     assert {f.stem for f in in_folder("model")} == {"contrastive_pretraining", "risk_finetuning"}
     assert {f.stem for f in in_folder("trainer")} == {"pretrain", "finetune"}
@@ -137,13 +140,15 @@ def experiment_args(file, small, out):
 
 @pytest.mark.parametrize("file", in_folder("experiment"), ids=lambda f: f.stem)
 def test_experiment(file, small, tmp_path, monkeypatch, capsys):
-    if file.stem == "humanevalpack" and not HUMANEVALPACK.is_file():
+    real_bugs = "/humanevalpack.yaml" in file.read_text()
+    if real_bugs and not HUMANEVALPACK.is_file():
         pytest.skip("needs ../shared/data/humanevalpack/python.jsonl")
     monkeypatch.chdir(ROOT)
-    folds = ["--folds=2"] if file.stem == "humanevalpack" else []
-    assert main([*experiment_args(file, small, tmp_path), *folds]) == 0
+    folds = ["--folds=2"] if real_bugs else []
+    assert main([*experiment_args(file, small, tmp_path), *folds, "--seeds=[0]"]) == 0
     results = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
-    methods = {"pttrust", "random", "surface", "uncertainty", "probe", "sae_no_contrast"}
+    variants = yaml.safe_load(file.read_text()).get("variants", ["pttrust", "sae_no_contrast"])
+    methods = {*variants, "random", "surface", "uncertainty", "probe"}
     assert results["methods"].keys() == methods
     for metrics in results["methods"].values():
         for name in ("hit@1", "hit@3", "hit@5", "mrr", "auroc", "brier_skill"):
@@ -153,7 +158,7 @@ def test_experiment(file, small, tmp_path, monkeypatch, capsys):
     assert results["methods"]["random"]["auroc"]["value"] == 0.5
     assert results["data"]["unlabelled"]["pairs"] > 0
     stage_1 = results["data"]["stage_1_validation"]
-    assert stage_1["pttrust"]["pair_distance"] != stage_1["sae_no_contrast"]["pair_distance"]
+    assert len({figures["pair_distance"] for figures in stage_1.values()}) == len(stage_1) > 0
     assert results["data"]["test"]["snippets"] > 0
     tables = (tmp_path / "results.md").read_text()
     assert all(f"| {method} |" in tables for method in methods)
@@ -178,3 +183,60 @@ def test_the_same_seed_gives_the_same_results(small, tmp_path):
         subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=environment, capture_output=True)
         written.append((tmp_path / name / "results.json").read_bytes())
     assert written[0] == written[1]
+
+
+SWEEPS = pytest.mark.parametrize("file", in_folder("sweep"), ids=lambda f: f.stem)
+
+
+@SWEEPS
+def test_a_sweep_follows_the_schema_of_wandb(file):
+    schema = json.loads((Path(__file__).parent / "conf" / "wandb_sweep_schema.json").read_text())
+    validator = jsonschema.Draft7Validator(schema)
+    sweep = yaml.safe_load(file.read_text())
+    assert list(validator.iter_errors(sweep)) == []
+    assert list(validator.iter_errors({**sweep, "method": "guess"})), "the schema refuses what it should"
+
+
+def shrunk(file, small, encoder, out):
+    """The options that make a trial of a shipped sweep small, and its configuration's place."""
+    command = yaml.safe_load(file.read_text())["command"]
+    data = next(ROOT / c for c in command if "/data/" in c)
+    own = [*small(data), "--trainer.max_epochs=1"]
+    if any("ENCODER" in c for c in command):
+        own.append(f"--model.init_args.encoder={encoder}")
+    if "layer" in file.stem:  # a cache of its own: it holds every layer
+        own = [o for o in own if "cache_dir" not in o] + [f"--data.init_args.cache_dir={out / 'layers'}"]
+    return own
+
+
+@SWEEPS
+def test_two_trials_of_a_sweep_as_an_agent_would_run_them(file, small, encoder, tmp_path, monkeypatch):
+    """One after the other, from one directory, with W&B offline."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.chdir(ROOT)
+    sweep = read_sweep(file)
+    own = [*shrunk(file, small, encoder, tmp_path), f"--trainer.logger.init_args.save_dir={tmp_path}"]
+    for choice in (0, -1):
+        values = {name: (d.choices[choice] if hasattr(d, "choices") else d.low) for name, d in sweep.parameters.items()}
+        assert main([*sweep.arguments(values), *own]) == 0
+    runs = sorted((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(runs) == 2
+    configs = [yaml.safe_load(p.read_text()) for p in sorted(tmp_path.rglob("config.yaml")) if p.parent.name != "files"]
+    key = next(iter(sweep.parameters)).split(".")
+    seen = [functools.reduce(lambda c, k: c[k], key, config) for config in configs]
+    assert len(seen) == 2 and seen[0] != seen[1]
+
+
+@SWEEPS
+def test_the_same_search_without_an_account(file, small, encoder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    options = json.dumps(shrunk(file, small, encoder, tmp_path))
+    command = ["sweep", f"--config={file}", f"--output_dir={tmp_path / 'sweep'}", f"--extra={options}"]
+    assert main([*command, "--trials=1"]) == 0
+    assert main([*command, "--trials=2"]) == 0  # goes on
+    record = json.loads((tmp_path / "sweep" / "trials.json").read_text())
+    assert sorted(trial["trial"] for trial in record["trials"]) == [0, 1]
+    values = [trial["value"] for trial in record["trials"]]
+    assert values == sorted(values, reverse=record["direction"] == "maximize")
+    assert record["metric"] in capsys.readouterr().out
+    assert (tmp_path / "sweep" / "trial-1" / "version_0" / "config.yaml").is_file()

@@ -1,4 +1,4 @@
-"""Subcommands that train nothing themselves: extract, experiment."""
+"""Subcommands that train nothing themselves; what they train, they train through Lightning's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 TOOLS = {
     "extract": "read line states into a cache: --config configs/data/*.yaml",
     "experiment": "both stages, the baselines and the table: --config configs/experiment/*.yaml",
+    "sweep": "a search over options of fit, as a W&B sweep file asks for it: --config configs/sweep/*.yaml",
 }
 """What each tool does, by name; the module of that name has its ``run``."""
 
