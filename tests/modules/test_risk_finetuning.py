@@ -367,3 +367,30 @@ def test_what_the_ranker_cannot_see_is_refused(encoder, settings, message):
     settings = {"encoder": encoder, **settings}
     with pytest.raises(ConfigError, match=message):
         module(settings.pop("encoder"), **settings)
+
+
+def test_training_goes_on_from_an_exported_model(trainer, encoder, labelled, tmp_path):
+    settings = {"features": ["surface"], "feature_widths": {"surface": 3}}
+    first, _ = fitted(trainer, encoder, labelled, epochs=6, **settings)
+    first.export(tmp_path / "risk", PROVENANCE)
+    again = module(encoder, seed=1, start_from=str(tmp_path / "risk"), **settings)
+    batch = labelled.val[0]
+    assert torch.equal(again(batch), first(batch))
+    scales = again.risk_model.standardiser.mean.clone()
+    labelled.train = [b._replace(features={"surface": b.features["surface"] + 9}) for b in labelled.train]
+    trainer(max_epochs=1).fit(again, datamodule=labelled)
+    assert torch.equal(again.risk_model.standardiser.mean, scales), "the ranker's scales are those it was trained with"
+    assert not torch.equal(again(batch), first(batch))
+    assert "start_from" not in again.hparams
+
+
+def test_a_model_of_another_shape_or_encoder_is_not_gone_on_from(trainer, encoder, labelled, tmp_path):
+    model, _ = fitted(trainer, encoder, labelled)
+    model.export(tmp_path / "risk", PROVENANCE)
+    for settings in ({"hidden": 8}, {"n_layers": 2}, {"sees_other_lines": True}, {"raw_states": True}):
+        with pytest.raises(ConfigError, match="another shape"):
+            module(encoder, start_from=str(tmp_path / "risk"), **settings)
+    other = SparseAutoencoder(SparseAutoencoderConfig(D, n_latents=2 * D, k=D, normalise=False))
+    other.save(tmp_path / "other", torch.randn(4, D), PROVENANCE)
+    with pytest.raises(ConfigError, match="another encoder"):
+        module(str(tmp_path / "other"), start_from=str(tmp_path / "risk"))

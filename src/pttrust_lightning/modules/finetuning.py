@@ -42,13 +42,15 @@ class RiskFineTuning(LightningModule):
         sees_other_lines: Whether a line's score depends on the snippet's other lines (one self-attention layer).
         loss: ``neural_ndcg``, ``approx_ndcg``, ``list_net`` or ``bce``.
         calibration: ``temperature`` or ``isotonic``.
+        start_from: Folder of an exported risk model to go on from, of the same shape and on the same encoder: one
+            trained on mutants with known wrong lines, say, before few real labels.
         lr: Learning rate of Adam.
         weight_decay: Of Adam.
 
     Raises:
         ModelFolderError: The encoder's folder cannot be used.
-        ConfigError: The encoder was trained on states of another width, the data lacks a feature, or there is nothing
-            for the ranker to see.
+        ConfigError: The encoder was trained on states of another width, the data lacks a feature, there is nothing for
+            the ranker to see, or ``start_from`` is a model of another shape or encoder.
     """
 
     def __init__(
@@ -63,12 +65,13 @@ class RiskFineTuning(LightningModule):
         sees_other_lines: bool = False,
         loss: RankingLoss = "neural_ndcg",
         calibration: CalibrationName = "temperature",
+        start_from: str | None = None,
         lr: float = 1e-4,
         weight_decay: float = 1e-5,
     ) -> None:
         super().__init__()
-        # Where the encoder lies is no hyperparameter: a checkpoint that named its folder would be lost once that moves.
-        self.save_hyperparameters(ignore=["encoder"])
+        # Where folders lie is no hyperparameter: a checkpoint that named them would be lost once they move.
+        self.save_hyperparameters(ignore=["encoder", "start_from"])
         autoencoder, self.encoder_provenance = (None, {}) if encoder is None else SparseAutoencoder.load(Path(encoder))
         if autoencoder is not None:
             if d_in is not None and d_in != autoencoder.config.d_in:
@@ -88,6 +91,9 @@ class RiskFineTuning(LightningModule):
         ranker = RankerConfig(hidden, n_layers, sees_other_lines)
         self.risk_model = RiskModel(d_in, autoencoder, ranker, calibration, raw_states, widths)
         self.features = tuple(features)
+        self._start_scaled = False
+        if start_from is not None:
+            self._go_on_from(Path(start_from))
         self.ranking_loss = RANKING_LOSSES[loss]
         self.lr = lr
         self.weight_decay = weight_decay
@@ -96,6 +102,27 @@ class RiskFineTuning(LightningModule):
         self.examples = ExampleStates(d_in + sum(widths.values()))
         # metrics, since they gather the lines of all processes
         self.val_scores, self.val_labels = CatMetric(), CatMetric()
+
+    def _go_on_from(self, folder: Path) -> None:
+        """Take over an exported risk model's ranker and scales.
+
+        Raises:
+            ConfigError: It is of another shape, or on another encoder.
+        """
+        start, _ = RiskModel.load(folder)
+        own, given = self.risk_model.state_dict(), start.state_dict()
+        kept = {name for name in own if not name.startswith("calibration.")}
+        if kept != {name for name in given if not name.startswith("calibration.")} or any(
+            own[name].shape != given[name].shape for name in kept
+        ):
+            raise ConfigError(
+                f"start_from: {folder} holds a risk model of another shape. Give hidden, n_layers, features, "
+                "raw_states and sees_other_lines as it was trained with."
+            )
+        if any(not torch.equal(own[name], given[name]) for name in kept if name.startswith("encoder.")):
+            raise ConfigError(f"start_from: {folder} was trained on another encoder. Give that one as the encoder.")
+        self.risk_model.load_state_dict({name: given[name] for name in kept}, strict=False)
+        self._start_scaled = True
 
     def lines(self, batch: SnippetBatch) -> Tensor:
         """Each line's state and the features that the ranker sees, ``(B, T, D + F)``."""
@@ -106,8 +133,8 @@ class RiskFineTuning(LightningModule):
         return self.risk_model.logits(self.lines(batch), batch.mask)
 
     def on_train_start(self) -> None:
-        """Fit the scales of what the ranker sees beside the latents, on the training lines."""
-        if self.risk_model.standardiser.mean.numel():
+        """Fit the scales of what the ranker sees beside the latents; a model that it goes on from brings its own."""
+        if self.risk_model.standardiser.mean.numel() and not self._start_scaled:
             loader: Any = self.trainer.train_dataloader
             seen = [self.lines(batch)[batch.mask] for batch in loader]
             self.risk_model.standardiser.fit(self.risk_model.standardised_columns(torch.cat(seen)))
