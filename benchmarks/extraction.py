@@ -25,7 +25,7 @@ from side_by_side import in_words, ratios, time_in_turn, write_json
 from transformers import AutoModelForCausalLM, Qwen2Config
 
 from pttrust_lightning.source import HumanEvalPack, StandardLibrary
-from pttrust_lightning.source.mutation.line_operators import make_mutants
+from pttrust_lightning.source.mutation.mutants import make_mutants
 from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor

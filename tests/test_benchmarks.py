@@ -116,3 +116,26 @@ def test_memory_says_what_was_read(tmp_path):
 def test_every_benchmark_is_tested_here():
     scripts = {f.stem for f in (ROOT / "benchmarks").glob("*.py")} - {"side_by_side", "saelens_store"}  # parts of them
     assert scripts == {"extraction", "cache_read", "memory", "stage1", "stage2"}
+
+
+def test_mutations_of_functions_and_files(tmp_path):
+    out = tmp_path / "result.json"
+    samples = ROOT / "tests" / "source" / "mutation" / "samples"
+    command = [sys.executable, ROOT / "benchmarks" / "mutations.py", "--programs=5", "--repeats=2", "--count=3"]
+    sources = [f"--out={out}", "--sources", f"go={samples}", f"rust={samples}"]
+    done = subprocess.run([*command, *sources], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    corpora = json.loads(out.read_text())["corpora"]
+    assert corpora.keys() == {"python functions", "go files", "rust files"}
+    assert 18 <= corpora["python functions"]["mean_lines"] <= 22
+    for found in corpora.values():
+        mutants, speed = found["mutants"], found["mutants_per_second"]
+        assert speed.keys() == mutants.keys() == {"all", "drawn", "drawn_in_processes", "rounds", "rounds_by_line"}
+        assert mutants["all"] > mutants["drawn"] == mutants["drawn_in_processes"] > 0
+        assert mutants["drawn"] <= 3 * found["programs"] >= mutants["rounds"] > 0
+        assert all(0 < rate["min"] <= rate["median"] <= rate["max"] for rate in speed.values())
+    assert "drawn_in_processes" in done.stdout
+    wrong = subprocess.run(
+        [*command, "--sources", "cobol=."], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2 and "is not LANGUAGE=FOLDER" in wrong.stderr

@@ -102,14 +102,16 @@ class Mutation:
     Attributes:
         operator: Name of the operator that made it.
         line: 0-based line of the original that was edited.
-        before: The text that was there.
-        after: The text that took its place (empty for a deletion).
+        before: The text of the edited lines.
+        after: The text of the lines that took their place (empty for a deletion).
+        span: First byte and the one after the last that were edited, in the original's UTF-8 text.
     """
 
     operator: str
     line: int
     before: str
     after: str
+    span: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pttrust_lightning.cache.writer import cache_contents
 from pttrust_lightning.datamodules import UnlabelledStates
 from pttrust_lightning.errors import CacheError, CacheMismatchError, ConfigError
 from pttrust_lightning.source.corpora import FolderCorpus
-from pttrust_lightning.source.mutation.line_operators import make_mutants
+from pttrust_lightning.source.mutation.mutants import make_mutants
 from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import NOT_ALIGNED, LineStateExtractor
@@ -128,6 +128,7 @@ def test_an_interrupted_reading_goes_on(make, llm_loads, monkeypatch, filled):
         ({"dtype": "bfloat16"}, "dtype"),
         ({"rounds": [0.15, 0.2]}, "rounds"),
         ({"operators": ["delete_line"]}, "operators"),
+        ({"operators": {"delete_line": 2.0, "wrong_constant": 1.0}}, "operators"),
         ({"mutation_seed": 1}, "mutation_seed"),
         ({"storage_dtype": "float16"}, "storage_dtype"),
     ],

@@ -16,7 +16,8 @@ from pttrust_lightning.datamodules.line_states import LineStatesDataModule
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.hashing import hash64
 from pttrust_lightning.source.corpora import Corpus
-from pttrust_lightning.source.mutation.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.mutants import ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.operators import LINE_OPERATORS
 from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
@@ -33,7 +34,7 @@ class StreamedStates(LineStatesDataModule):
     Args:
         corpus: The programs.
         states: Which LLM, layer and line rule.
-        operators: Line operators that make the mutants.
+        operators: Mutation operators that make the mutants, drawn equally often, or a weight for each.
         rounds: Share of a program's lines that each round mutates; one mutant a round.
         mutation_seed: Decides which lines, and how.
         val_fraction: Share of the programs held out to report on, by a hash of their ids.
@@ -47,7 +48,7 @@ class StreamedStates(LineStatesDataModule):
         self,
         corpus: Corpus,
         states: LineStateConfig = LineStateConfig(),  # noqa: B008 (frozen)
-        operators: list[str] = list(LINE_OPERATORS),  # noqa: B006 (never changed)
+        operators: list[str] | dict[str, float] = list(LINE_OPERATORS),  # noqa: B006 (never changed)
         rounds: list[float] = list(ROUNDS),  # noqa: B006
         mutation_seed: int = 0,
         val_fraction: float = 0.1,
@@ -65,7 +66,7 @@ class StreamedStates(LineStatesDataModule):
         if window < programs_per_batch:
             raise ConfigError(f"window is {window}, less than a batch of {programs_per_batch} programs. Raise it.")
         self.corpus = corpus
-        self.operators, self.rounds, self.mutation_seed = tuple(operators), tuple(rounds), mutation_seed
+        self.operators, self.rounds, self.mutation_seed = operators, tuple(rounds), mutation_seed
         self.val_fraction, self.val_programs, self.split_seed = val_fraction, val_programs, split_seed
         self.programs_per_batch, self.window = programs_per_batch, window
         self.exclusions = Exclusions()

@@ -17,7 +17,8 @@ from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.corpora import Corpus
 from pttrust_lightning.source.corpora.selection import CorpusDigest
 from pttrust_lightning.source.lines import non_blank_lines
-from pttrust_lightning.source.mutation.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.mutants import ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.operators import LINE_OPERATORS
 from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.types import Exclusions, ProgramGroup, StateBatch
@@ -30,7 +31,7 @@ class UnlabelledStates(CachedStates):
         corpus: The programs.
         cache_dir: Folder of the state cache.
         states: Which LLM, layer and line rule.
-        operators: Line operators that make the mutants.
+        operators: Mutation operators that make the mutants, drawn equally often, or a weight for each.
         rounds: Share of a program's lines that each round mutates; one mutant a round.
         mutation_seed: Decides which lines, and how.
         val_fraction: Share of the programs held out to report on.
@@ -47,7 +48,7 @@ class UnlabelledStates(CachedStates):
         corpus: Corpus,
         cache_dir: str,
         states: LineStateConfig = LineStateConfig(),  # noqa: B008 (frozen)
-        operators: list[str] = list(LINE_OPERATORS),  # noqa: B006 (never changed)
+        operators: list[str] | dict[str, float] = list(LINE_OPERATORS),  # noqa: B006 (never changed)
         rounds: list[float] = list(ROUNDS),  # noqa: B006
         mutation_seed: int = 0,
         val_fraction: float = 0.1,
@@ -62,7 +63,7 @@ class UnlabelledStates(CachedStates):
         if programs_per_batch < 1:
             raise ConfigError(f"programs_per_batch is {programs_per_batch}. Set it to at least 1.")
         self.corpus = corpus
-        self.operators = tuple(operators)
+        self.operators = operators
         self.rounds = tuple(rounds)
         self.mutation_seed = mutation_seed
         self.val_fraction = val_fraction
@@ -77,7 +78,7 @@ class UnlabelledStates(CachedStates):
     def settings(self) -> dict[str, Any]:
         """What makes the mutants."""
         return {
-            "operators": self.operators,
+            "operators": dict(self.operators) if isinstance(self.operators, dict) else tuple(self.operators),
             "rounds": self.rounds,
             "mutation_seed": self.mutation_seed,
             "uncertainty": False,

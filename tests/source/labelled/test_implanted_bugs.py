@@ -9,7 +9,6 @@ from pttrust_lightning.errors import ConfigError, SourceError
 from pttrust_lightning.source.corpora import Corpus
 from pttrust_lightning.source.labelled.implanted import ImplantedBugs
 from pttrust_lightning.source.labelled.lines_jsonl import LabelledSource, write_jsonl
-from pttrust_lightning.source.mutation.semantic_operators import SEMANTIC_OPERATORS
 from pttrust_lightning.types import Exclusions, LabelledSnippet, Program
 
 CODE = "def f(a, b):\n    if a < b:\n        a += 1\n    return g(a, b)[0]\n"
@@ -62,7 +61,13 @@ def test_mutants_of_a_program_differ_and_can_be_written(tmp_path):
 def test_as_many_mutants_as_there_are():
     snippets, _ = read(ImplantedBugs(many(1), mutants_per_program=1000))
     assert 5 < len(snippets) < 30
-    assert {snippet.label_source for snippet in snippets} == {f"implanted:{name}" for name in SEMANTIC_OPERATORS}
+    assert {snippet.label_source for snippet in snippets} == {
+        f"implanted:{name}"
+        for name in (
+            "wrong_comparison", "off_by_one", "wrong_variable", "negated_condition", "wrong_constant",
+            "swapped_arguments", "dropped_statement", "wrong_return",
+        )
+    }  # fmt: skip
 
 
 def test_programs_without_a_mutant_are_counted():
@@ -71,14 +76,29 @@ def test_programs_without_a_mutant_are_counted():
         Program("b", "def f():\n    pass\n", "python"),
         Program("c", "def f(:\n", "python"),
         Program("d", "class X {}", "java"),
+        Program("e", "DISPLAY 1.", "cobol"),
     )
     snippets, exclusions = read(ImplantedBugs(corpus))
     assert [snippet.problem_id for snippet in snippets] == ["a"]
     assert exclusions.counts == {
         "left out by the corpus": 1,
-        "no bug can be implanted": 2,
-        "not Python (implanted bugs)": 1,
+        "no bug can be implanted": 3,
+        "no grammar for cobol (implanted bugs)": 1,
     }
+
+
+def test_all_languages():
+    c = "int f(int a, int b)\n{\n    return a < b;\n}\n"
+    snippets, _ = read(ImplantedBugs(Fixed(Program("a", CODE, "python"), Program("b", c, "c"))))
+    assert [snippet.language for snippet in snippets] == ["python", "c"]
+    assert snippets[1].wrong_lines == (2,)
+
+
+def test_weighted_operators_are_described():
+    source = ImplantedBugs(many(30), operators={"wrong_constant": 1, "negated_condition": 9})
+    assert source.describe().startswith("9 x negated_condition, 1 x wrong_constant (seed 0) implanted in")
+    labels = [snippet.label_source for snippet in read(source)[0]]
+    assert labels.count("implanted:negated_condition") > 20
 
 
 def test_limit_is_a_seeded_sample_in_order():
@@ -110,8 +130,10 @@ def test_nothing_to_mutate():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"operators": ["of_by_one"]}, "Unknown semantic operator 'of_by_one'. Valid operators: wrong_comparison, off"),
-        ({"operators": []}, "No semantic operator is named"),
+        ({"operators": ["of_by_one"]}, "Unknown operator 'of_by_one'. Valid operators: wrong_comparison, off"),
+        ({"operators": []}, "No operator is named"),
+        ({"operators": ["delete_line"]}, "Unknown operator 'delete_line'"),
+        ({"operators": {"off_by_one": 0.0}}, "off_by_one the weight 0"),
         ({"mutants_per_program": 0}, "mutants_per_program is 0"),
         ({"limit": 0}, "limit is 0"),
     ],
@@ -134,3 +156,6 @@ def test_is_built_from_yaml_around_a_corpus():
     }
     labels = parser.instantiate(parser.parse_object({"labels": node})).labels
     assert labels.describe().startswith("off_by_one (seed 0) implanted in functions of Python")
+    node["init_args"]["operators"] = {"off_by_one": 2, "wrong_return": 1.5}
+    labels = parser.instantiate(parser.parse_object({"labels": node})).labels
+    assert labels.operators == {"off_by_one": 2, "wrong_return": 1.5}

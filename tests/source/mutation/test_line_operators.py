@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.lines import non_blank_lines, split_lines
-from pttrust_lightning.source.mutation.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.mutants import ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.operators import LINE_OPERATORS
 from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.types import Mutant, Program, ProgramGroup
 
@@ -193,8 +194,8 @@ def test_an_operator_that_cannot_edit_a_line_gives_way_to_one_that_can():
 @pytest.mark.parametrize(
     ("operators", "rounds", "message"),
     [
-        (["swap"], ROUNDS, "Unknown line operator 'swap'. Valid operators: switch_inside, switch_outside, delete_line"),
-        ([], ROUNDS, "No line operator is named. Valid operators: switch_inside"),
+        (["swap"], ROUNDS, "Unknown operator 'swap'. Valid operators: switch_inside, switch_outside, delete_line"),
+        ([], ROUNDS, "No operator is named. Valid operators: switch_inside"),
         (LINE_OPERATORS, (0.0,), "rounds holds 0.0"),
         (LINE_OPERATORS, (1.5,), "rounds holds 1.5"),
     ],

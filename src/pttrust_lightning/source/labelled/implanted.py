@@ -7,19 +7,21 @@ import random
 from pttrust_lightning.errors import ConfigError, SourceError
 from pttrust_lightning.source.corpora import Corpus
 from pttrust_lightning.source.labelled.base import LabelledSource
-from pttrust_lightning.source.mutation.semantic_operators import SEMANTIC_OPERATORS, check_operators, implant_bugs
+from pttrust_lightning.source.languages import GRAMMARS
+from pttrust_lightning.source.mutation.implant import implant_bugs
+from pttrust_lightning.source.mutation.operators import SEMANTIC_OPERATORS, operator_weights
 from pttrust_lightning.types import Exclusions, LabelledSnippet, Program
 
 
 class ImplantedBugs(LabelledSource):
-    """Mutants of a Python corpus, each with one semantic bug whose lines are known.
+    """Mutants of a corpus, each with one semantic bug whose lines are known.
 
     The mutants of one file share a problem id, so that no split separates them.
 
     Args:
-        corpus: Where the programs come from; others than Python programs are left out.
+        corpus: Where the programs come from; those in languages without a grammar are left out.
         mutants_per_program: Most mutants of one program; all differ.
-        operators: Names of semantic operators; all where null.
+        operators: Names of semantic operators, drawn equally often, or a weight for each; all where null.
         seed: Seed of the operators and of the sample.
         limit: Size of a random sample of the snippets; all where null.
         include_correct: Whether each mutated program is a snippet too, without wrong lines.
@@ -29,7 +31,7 @@ class ImplantedBugs(LabelledSource):
         self,
         corpus: Corpus,
         mutants_per_program: int = 1,
-        operators: list[str] | None = None,
+        operators: list[str] | dict[str, float] | None = None,
         seed: int = 0,
         limit: int | None = None,
         include_correct: bool = False,
@@ -40,8 +42,7 @@ class ImplantedBugs(LabelledSource):
             raise ConfigError(f"limit is {limit}; it must be at least 1, or null for all snippets.")
         self.corpus = corpus
         self.mutants_per_program = mutants_per_program
-        self.operators = list(SEMANTIC_OPERATORS) if operators is None else list(operators)
-        check_operators(self.operators)
+        self.operators = operator_weights(SEMANTIC_OPERATORS if operators is None else operators, SEMANTIC_OPERATORS)
         self.seed = seed
         self.limit = limit
         self.include_correct = include_correct
@@ -52,8 +53,10 @@ class ImplantedBugs(LabelledSource):
         return f"bugs implanted in {self.corpus.name}"
 
     def describe(self) -> str:
-        """The operators, the seed and the corpus."""
-        return f"{', '.join(self.operators)} (seed {self.seed}) implanted in {self.corpus.describe()}"
+        """The operators, with their weights where they differ, the seed and the corpus."""
+        alike = len(set(self.operators.values())) == 1
+        names = (name if alike else f"{weight:g} x {name}" for name, weight in self.operators.items())
+        return f"{', '.join(names)} (seed {self.seed}) implanted in {self.corpus.describe()}"
 
     def snippets(self, exclusions: Exclusions) -> list[LabelledSnippet]:
         """The mutants, in the corpus's order; ids are ``<program id>#<operator>:<0-based line>``.
@@ -63,8 +66,8 @@ class ImplantedBugs(LabelledSource):
         """
         snippets: list[LabelledSnippet] = []
         for program in self.corpus.programs(exclusions):
-            if program.language != "python":
-                exclusions.add("not Python (implanted bugs)", program.id)
+            if program.language not in GRAMMARS:
+                exclusions.add(f"no grammar for {program.language} (implanted bugs)", program.id)
                 continue
             bugs = implant_bugs(program, self.seed, self.mutants_per_program, self.operators)
             if not bugs:
