@@ -1,4 +1,4 @@
-"""Subcommands that train nothing themselves: extract, experiment."""
+"""Subcommands that train nothing themselves: extract, label, experiment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 TOOLS = {
     "extract": "read line states into a cache: --config configs/data/*.yaml",
+    "label": "candidate programs to labelled lines: --problems *.jsonl --candidates *.jsonl --output *.jsonl",
     "experiment": "both stages, the baselines and the table: --config configs/experiment/*.yaml",
 }
 """What each tool does, by name; the module of that name has its ``run``."""
