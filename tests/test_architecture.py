@@ -13,6 +13,7 @@ ALLOWED = {
     "hashing": set(),
     "source": set(),
     "states": {"source"},
+    "labelling": {"source", "states"},
     "cache": set(),
     "datamodules": {"cache", "states", "source"},
     "losses": set(),
@@ -22,7 +23,7 @@ ALLOWED = {
     "modules": {"models", "losses", "metrics"},
     "report": {"metrics"},
     "callbacks": {"report"},
-    "tools": {"datamodules", "modules", "baselines", "report", "metrics", "models", "callbacks"},
+    "tools": {"labelling", "datamodules", "modules", "baselines", "report", "metrics", "models", "callbacks"},
     "cli": {"callbacks", "datamodules", "modules", "source"},
     "main": {"cli", "tools"},
 }

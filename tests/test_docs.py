@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from pttrust_lightning.errors import SandboxError
+from pttrust_lightning.labelling.sandbox import find_sandbox
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "configs" / "README.md", ROOT / "data" / "README.md", *ROOT.glob("docs/*.md")]
@@ -28,6 +32,15 @@ def workplace(tmp_path, llm_folders):
             record |= {"code": code, "wrong_lines": [1 + i % 4], "correct": False, "label_source": "human"}
             labels.write(json.dumps(record) + "\n")
     return tmp_path
+
+
+@pytest.fixture
+def sandbox():
+    """What programs run in; without one, pttrust label refuses to run any."""
+    try:
+        return find_sandbox()
+    except SandboxError as error:
+        pytest.skip(f"no sandbox works here: {error}")
 
 
 def blocks(page, language):
@@ -59,6 +72,38 @@ def test_usage_runs_from_top_to_bottom(workplace):
         )
         assert done.returncode == 0, done.stderr
         assert "my_llm 1" in done.stdout
+
+
+def test_labelling_runs_from_top_to_bottom(tmp_path, sandbox):
+    page = ROOT / "docs" / "labelling.md"
+    for name, record in zip(("problems.jsonl", "candidates.jsonl"), blocks(page, "json"), strict=True):
+        (tmp_path / name).write_text(record)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    said = []
+    for command in blocks(page, "sh"):
+        done = subprocess.run(
+            ["bash", "-euc", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
+        said.append(done.stdout)
+    assert len(said) == 3
+    assert "1 requests" in said[2]
+    (label,) = map(json.loads, (tmp_path / "labels.jsonl").read_text().splitlines())
+    assert (label["wrong_lines"], label["label_source"]) == ([0], "diff:reference")
+    assert not (tmp_path / "judged.jsonl").exists()
+    (use,) = blocks(page, "yaml")
+    assert yaml.safe_load(use)["data"]["init_args"]["snippets"]["init_args"]["path"] == "labels.jsonl"
+
+
+def test_benchmarks_become_problems(tmp_path):
+    shared = Path(os.environ.get("PTTRUST_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not shared.is_dir():
+        pytest.skip("the public benchmarks in ../shared/data are missing (PTTRUST_SHARED_DATA names another folder)")
+    (tmp_path / "humanevalpack").symlink_to(shared / "humanevalpack")
+    (program,) = blocks(ROOT / "docs" / "labelling.md", "python")
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "humanevalpack_candidates.jsonl").read_text().splitlines()) == 2 * 164
 
 
 def test_the_labelled_example_is_valid(tmp_path):

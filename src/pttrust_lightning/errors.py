@@ -56,6 +56,10 @@ class CacheMismatchError(CacheError):
         self.field = field
 
 
+class JudgeError(PtTrustError, RuntimeError):
+    """An LLM judge that cannot be reached, refuses to answer, or would cost more than was allowed."""
+
+
 class ModelFolderError(PtTrustError, ValueError):
     """An exported model folder that is missing, damaged or of another kind."""
 
@@ -70,3 +74,11 @@ class NonFiniteError(PtTrustError, ValueError):
 
 class ConfigError(PtTrustError, ValueError):
     """Settings that contradict each other or the data."""
+
+
+class SandboxError(PtTrustError, RuntimeError):
+    """A sandbox that is missing, does not contain what it runs, or failed; never a verdict on a program."""
+
+
+class ToolchainError(SandboxError):
+    """A compiler or interpreter that a sandbox lacks, or that does not work in it."""

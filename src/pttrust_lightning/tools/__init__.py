@@ -8,6 +8,7 @@ from typing import Any
 
 TOOLS = {
     "extract": "read line states into a cache: --config configs/data/*.yaml",
+    "label": "candidate programs to labelled lines: --problems *.jsonl --candidates *.jsonl --output *.jsonl",
     "experiment": "both stages, the baselines and the table: --config configs/experiment/*.yaml",
     "sweep": "a search over options of fit, as a W&B sweep file asks for it: --config configs/sweep/*.yaml",
 }

@@ -1,0 +1,107 @@
+"""Which lines of a failing program are wrong, by the smallest difference to a program that passes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pttrust_lightning.source.alignment import wrong_lines_by_alignment
+from pttrust_lightning.source.lines import non_blank_lines
+
+NO_CORRECT_PROGRAM = "no correct program to compare with"
+WHITE_SPACE_ALONE = "differs from a correct program in white space alone"
+TOO_DIFFERENT = "too far from every correct program"
+
+
+class CorrectProgram(NamedTuple):
+    """A program that passes the tests which another one fails.
+
+    Attributes:
+        source: What it is: ``repaired``, ``reference``, or ``candidate:<id>``.
+        code: Its text.
+    """
+
+    source: str
+    code: str
+
+
+class LineLabel(NamedTuple):
+    """The wrong lines of a program, and who says so.
+
+    Attributes:
+        wrong_lines: 0-based, strictly increasing, never blank; empty where the lines are not known.
+        source: ``diff:<source of the correct program>`` or ``judge:<model>``; ``tests`` where the lines are not known.
+        why_weak: Why the lines are not known; empty where they are.
+    """
+
+    wrong_lines: tuple[int, ...]
+    source: str
+    why_weak: str = ""
+
+    @classmethod
+    def weak(cls, reason: str) -> LineLabel:
+        """The label of a program that is known to be wrong, but not where."""
+        return cls((), "tests", reason)
+
+
+class _Difference(NamedTuple):
+    """How far a program is from a correct one; the smaller, the nearer.
+
+    Attributes:
+        n_wrong: Number of wrong lines.
+        unmatched: Lines of either program that the other lacks.
+        rank: A repaired program goes before the reference, and that before other candidates.
+        source: The correct program's, so that the order of the candidates decides nothing.
+        wrong_lines: The wrong lines.
+        few: Whether it touches few enough lines of both programs to say where the program errs.
+    """
+
+    n_wrong: int
+    unmatched: int
+    rank: int
+    source: str
+    wrong_lines: tuple[int, ...]
+    few: bool
+
+
+def are_few(n_changed: int, n_lines: int, max_changed_share: float) -> bool:
+    """Whether so many lines of a program are at most that share of its lines; one line always is."""
+    return n_changed <= max(1.0, max_changed_share * n_lines + 1e-9)
+
+
+def label_by_diff(code: str, correct: Iterable[CorrectProgram], max_changed_share: float) -> LineLabel:
+    """Label a wrong program by its smallest difference to a correct one.
+
+    The nearest program is the one with the fewest wrong lines; of these, the one with the fewest differing lines.
+    A difference that touches too many lines says that the program solves the problem in another way, not where it
+    errs: then, and where there is no difference but white space, the label is weak.
+
+    Args:
+        code: The wrong program.
+        correct: Programs of the same problem that pass its tests, in any order.
+        max_changed_share: Largest share of lines that may differ, of either program; a single line always may.
+    """
+    differences = [_difference(code, program, max_changed_share) for program in correct]
+    if not differences:
+        return LineLabel.weak(NO_CORRECT_PROGRAM)
+    nearest = min(differences)
+    if not nearest.wrong_lines:
+        return LineLabel.weak(WHITE_SPACE_ALONE)
+    if not nearest.few:
+        return LineLabel.weak(TOO_DIFFERENT)
+    return LineLabel(nearest.wrong_lines, f"diff:{nearest.source}")
+
+
+def _difference(code: str, correct: CorrectProgram, max_changed_share: float) -> _Difference:
+    wrong_lines = wrong_lines_by_alignment(code, correct.code)
+    ours, theirs = ([line.text.strip() for line in non_blank_lines(text)] for text in (code, correct.code))
+    matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
+    matched = sum(block.size for block in matcher.get_matching_blocks())
+    longer = max(len(ours), len(theirs))
+    # An omission marks a line that matches, so wrong lines can be more than those without a match.
+    few = are_few(longer - matched, longer, max_changed_share) and are_few(
+        len(wrong_lines), len(ours), max_changed_share
+    )
+    rank = {"repaired": 0, "reference": 1}.get(correct.source, 2)
+    return _Difference(len(wrong_lines), len(ours) + len(theirs) - 2 * matched, rank, correct.source, wrong_lines, few)
