@@ -19,7 +19,7 @@ ALLOWED = {
     "models": set(),
     "baselines": {"models", "metrics"},
     "modules": {"models", "losses", "metrics"},
-    "report": {"metrics"},
+    "report": {"metrics", "source"},
     "callbacks": {"report"},
     "tools": {"datamodules", "modules", "baselines", "report", "metrics", "models", "callbacks"},
     "cli": {"callbacks", "datamodules", "modules", "source"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, count, islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pttrust_lightning.cache.pairs import distinct_pairs, group_states
 from pttrust_lightning.cache.writer import is_own
+from pttrust_lightning.datamodules.splits import Split
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.corpora import Corpus
 from pttrust_lightning.source.mutation.line_operators import LINE_OPERATORS, ROUNDS, make_mutants
@@ -111,6 +112,10 @@ class StreamedStates(LightningDataModule):
         extractor = LineStateExtractor(states)
         self._stream = _Stream(self, outside, extractor, rank, shares)
         self._val = [batch for group in self._mutated(held_out, outside) for batch in _batches(extractor, [group], 1)]
+
+    def splits(self, program_ids: Sequence[str]) -> list[Split]:
+        """The split of each program; of those that are held out, the first ``val_programs`` are read."""
+        return ["val" if self._is_held_out(program_id) else "train" for program_id in program_ids]
 
     def train_dataloader(self) -> DataLoader[StateBatch]:
         """Batches of whole program groups, read as they are asked for."""

@@ -1,4 +1,4 @@
-"""Subcommands that train nothing themselves: extract, experiment."""
+"""Subcommands that train nothing themselves: data, extract, experiment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 TOOLS = {
+    "data": "look at data: data stats --config configs/data/*.yaml",
     "extract": "read line states into a cache: --config configs/data/*.yaml",
     "experiment": "both stages, the baselines and the table: --config configs/experiment/*.yaml",
 }
