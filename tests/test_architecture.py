@@ -21,7 +21,7 @@ ALLOWED = {
     "models": set(),
     "baselines": {"models", "metrics", "source"},
     "modules": {"models", "losses", "metrics"},
-    "report": {"metrics"},
+    "report": {"metrics", "source"},
     "callbacks": {"report"},
     "tools": {"labelling", "datamodules", "modules", "baselines", "report", "metrics", "models", "callbacks"},
     "cli": {"callbacks", "datamodules", "modules", "source"},

@@ -72,6 +72,10 @@ class NonFiniteError(PtTrustError, ValueError):
     """States, losses or scores that are NaN or infinite."""
 
 
+class LeakageError(PtTrustError, ValueError):
+    """Data to be tested on that is also trained on."""
+
+
 class ConfigError(PtTrustError, ValueError):
     """Settings that contradict each other or the data."""
 

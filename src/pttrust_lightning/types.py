@@ -40,7 +40,7 @@ class Program:
     Attributes:
         id: Unique within its corpus; stable between runs.
         code: Source text, exactly as read (line ends included).
-        language: Lower-case name, such as ``python``.
+        language: Lower-case name, such as ``python``; the one that ``source.languages.canonical_language`` gives.
         prompt: Text that precedes the code for the LLM (problem statement, signature); may be empty.
         origin: The file that the program came from, for messages; may be empty.
     """
@@ -59,7 +59,7 @@ class LabelledSnippet:
     Attributes:
         id: Unique within its set.
         problem_id: What the snippet solves; snippets that share it never straddle a split.
-        language: Lower-case name, such as ``python``.
+        language: Lower-case name, such as ``python``; the one that ``source.languages.canonical_language`` gives.
         task: What the snippet was written for: ``generation``, ``repair``, ``editing``, ``translation``, ...
         prompt: Text that precedes the code for the LLM; may be empty.
         code: Source text of the snippet.

@@ -123,5 +123,15 @@ def test_groups_that_hold_the_same_content_are_joined(records):
             assert (merged[i] == merged[j]) == (kinds[i] == kinds[j])
 
 
+@PROPERTY
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 12), st.integers(0, 12)), max_size=20))
+def test_content_may_be_compared_by_several_measures(records):
+    groups, first, second = ([r[i] for r in records] for i in range(3))
+    together = merge_groups(groups, first, second)
+    assert together == merge_groups(merge_groups(groups, first), second)
+    kinds = linked(linked(groups, first), second)
+    assert [[a == b for b in together] for a in together] == [[a == b for b in kinds] for a in kinds]
+
+
 def test_groups_without_copies_stay_as_they_are():
     assert merge_groups(["b", "a", "b"], [1, 2, 3]) == ["b", "a", "b"]

@@ -85,6 +85,20 @@ def test_problems_never_straddle_the_split(ready):
     assert sum(map(len, problems.values())) == len(set.union(*problems.values())) == 13
 
 
+def test_renamed_copies_of_a_snippet_never_straddle_the_split(make):
+    body = "".join(f"    {{0}} = {{0}} * {i} + len({{1}})\n" for i in range(8))
+    code = f"def {{2}}({{0}}, {{1}}):\n{body}    return {{0}}\n"
+    copies = [
+        snippet(i, code=code.format(*names), problem=f"problem{i}")
+        for i, names in enumerate([("a", "b", "f"), ("total", "items", "g"), ("x", "y", "h")] * 4)
+    ]
+    other = [snippet(i, problem=f"problem{i}") for i in range(20, 60)]
+    for seed in range(5):
+        splits = make([*copies, *other], split_seed=seed).splits([*copies, *other])
+        assert len(set(splits[: len(copies)])) == 1
+        assert len(set(splits)) > 1
+
+
 def test_each_snippet_is_tested_in_one_fold(ready):
     tested = []
     for fold in range(4):

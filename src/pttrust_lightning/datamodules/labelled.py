@@ -16,6 +16,7 @@ from pttrust_lightning.datamodules.splits import Split, merge_groups, split_by_f
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.corpora.selection import corpus_sha256
 from pttrust_lightning.source.labelled.base import LabelledSource
+from pttrust_lightning.source.languages import fingerprint
 from pttrust_lightning.source.lines import non_blank_lines
 from pttrust_lightning.source.surface import SURFACE_FEATURES, surface_features
 from pttrust_lightning.states.config import LineStateConfig
@@ -28,7 +29,7 @@ NOT_RANKABLE = "snippet with fewer than two scored lines or no wrong one (neithe
 
 
 class LabelledLines(CachedStates):
-    """Labelled snippets with their line states, split by problem.
+    """Labelled snippets with their line states, split by problem; copies of a snippet count as of its problem.
 
     Args:
         snippets: The labelled snippets.
@@ -134,13 +135,7 @@ class LabelledLines(CachedStates):
             if not item.rankable:
                 self.exclusions.add(NOT_RANKABLE, snippet.id)
             joined.append(item)
-        problems = merge_groups(
-            [s.snippet.problem_id for s in joined], [(s.snippet.prompt, s.snippet.code) for s in joined]
-        )
-        if self.folds is None:
-            split = split_by_group(problems, self.val_fraction, self.test_fraction, self.split_seed)
-        else:
-            split = split_by_fold(problems, self.folds, self.fold, self.val_fraction, self.split_seed)
+        split = self.splits([s.snippet for s in joined])
         self.split: dict[Split, list[SnippetStates]] = {
             name: [s for s, own in zip(joined, split, strict=True) if own == name] for name in ("train", "val", "test")
         }
@@ -153,6 +148,24 @@ class LabelledLines(CachedStates):
         if stage == "fit":
             for line in self.exclusions.describe():
                 rank_zero_info(f"  {line}")
+
+    def splits(self, snippets: Sequence[LabelledSnippet], fingerprints: Sequence[str] | None = None) -> list[Split]:
+        """The split of each snippet: what shares a problem, or is a copy but for layout, comments and names, is in one.
+
+        Args:
+            snippets: The snippets.
+            fingerprints: Their :func:`~pttrust_lightning.source.languages.fingerprint`, where known.
+
+        Raises:
+            ConfigError: Too few problems, or fractions that leave nothing to train on.
+        """
+        if fingerprints is None:
+            fingerprints = [fingerprint(s.code, s.language) for s in snippets]
+        copies = [(s.prompt, s.code) for s in snippets]
+        problems = merge_groups([s.problem_id for s in snippets], copies, fingerprints)
+        if self.folds is None:
+            return split_by_group(problems, self.val_fraction, self.test_fraction, self.split_seed)
+        return split_by_fold(problems, self.folds, self.fold, self.val_fraction, self.split_seed)
 
     def rankable(self, split: Split) -> list[SnippetStates]:
         """The snippets of a split that can be ranked, in order."""

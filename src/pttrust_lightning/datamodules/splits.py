@@ -20,12 +20,12 @@ def shuffled_groups(groups: Sequence[str], seed: int) -> list[str]:
     return [str(g) for g in distinct]
 
 
-def merge_groups(groups: Sequence[str], contents: Sequence[Hashable]) -> list[str]:
+def merge_groups(groups: Sequence[str], *contents: Sequence[Hashable]) -> list[str]:
     """Groups joined wherever two of them hold the same content, so that a copy never straddles a split either.
 
     Args:
         groups: The group of each record.
-        contents: What each record holds.
+        contents: What each record holds, by one measure or by several.
 
     Returns:
         The first name of each record's joined group.
@@ -37,10 +37,11 @@ def merge_groups(groups: Sequence[str], contents: Sequence[Hashable]) -> list[st
             group = leader[group]
         return group
 
-    holder: dict[Hashable, str] = {}
-    for group, content in zip(groups, contents, strict=True):
-        a, b = sorted((find(group), find(holder.setdefault(content, group))))
-        leader[b] = a
+    for content in contents:
+        holder: dict[Hashable, str] = {}
+        for group, held in zip(groups, content, strict=True):
+            a, b = sorted((find(group), find(holder.setdefault(held, group))))
+            leader[b] = a
     return [find(g) for g in groups]
 
 

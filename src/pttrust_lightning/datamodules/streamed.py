@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, count, islice
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from pttrust_lightning.cache.pairs import distinct_pairs, group_states
 from pttrust_lightning.cache.writer import owner
 from pttrust_lightning.datamodules.line_states import LineStatesDataModule
+from pttrust_lightning.datamodules.splits import Split
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.hashing import hash64
 from pttrust_lightning.source.corpora import Corpus
@@ -99,6 +100,10 @@ class StreamedStates(LineStatesDataModule):
         extractor = LineStateExtractor(states)
         self._stream = _Stream(self, outside, extractor, rank, shares)
         self._val = [batch for group in self._mutated(held_out, outside) for batch in _batches(extractor, [group], 1)]
+
+    def splits(self, program_ids: Sequence[str]) -> list[Split]:
+        """The split of each program; of those that are held out, the first ``val_programs`` are read."""
+        return ["val" if self._is_held_out(program_id) else "train" for program_id in program_ids]
 
     def train_dataloader(self) -> DataLoader[StateBatch]:
         """Batches of whole program groups, read as they are asked for."""

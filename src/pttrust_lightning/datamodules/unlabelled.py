@@ -12,7 +12,7 @@ from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.cache.schema import StorageDtype
 from pttrust_lightning.cache.shuffle import block_shuffled
 from pttrust_lightning.datamodules.cached_states import CachedStates, Wanted
-from pttrust_lightning.datamodules.splits import split_by_group
+from pttrust_lightning.datamodules.splits import Split, split_by_group
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.corpora import Corpus
 from pttrust_lightning.source.corpora.selection import CorpusDigest
@@ -119,12 +119,20 @@ class UnlabelledStates(CachedStates):
             ConfigError: It is too small to split.
         """
         cache = self.open_cache()
-        split = split_by_group(cache.group_ids, self.val_fraction, 0.0, self.split_seed)
+        split = self.splits(cache.group_ids)
         self.cache = cache
         self.train = [i for i, s in enumerate(split) if s == "train"]
         self.val = [i for i, s in enumerate(split) if s == "val"]
         if not self.val:
             raise ConfigError(f"val_fraction {self.val_fraction} of {len(cache)} programs is none. Raise it.")
+
+    def splits(self, program_ids: Sequence[str]) -> list[Split]:
+        """The split of each program.
+
+        Raises:
+            ConfigError: Too few programs, or a fraction that leaves nothing to train on.
+        """
+        return split_by_group(program_ids, self.val_fraction, 0.0, self.split_seed)
 
     def train_dataloader(self) -> DataLoader[StateBatch]:
         """Shuffled batches of whole program groups."""

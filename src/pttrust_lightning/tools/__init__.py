@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 TOOLS = {
+    "data": "look at data: data stats --config configs/data/*.yaml",
     "extract": "read line states into a cache: --config configs/data/*.yaml",
     "label": "candidate programs to labelled lines: --problems *.jsonl --candidates *.jsonl --output *.jsonl",
     "experiment": "both stages, the baselines and the table: --config configs/experiment/*.yaml",

@@ -156,7 +156,6 @@ class TestFolder:
         [
             ({"languages": ["pyhton"]}, "Unknown language 'pyhton'. Known languages: python, java"),
             ({"unit": "class"}, "choose 'file' or 'function'"),
-            ({"unit": "function", "languages": ["java"]}, "reads Python only.*or unit to 'file'"),
             ({"limit": 0}, "limit is 0"),
             ({"min_lines": 0}, "min_lines is 0"),
             ({"min_lines": 5, "max_lines": 4}, "below min_lines = 5"),
@@ -179,7 +178,15 @@ class TestFolder:
         assert list(programs) == ["pkg/m.py::A.f", "pkg/m.py::g"]
         assert programs["pkg/m.py::A.f"].code == "def f(self):\n    return 1\n"
         assert {program.origin for program in programs.values()} == {"pkg/m.py"}
-        assert exclusions.counts == {"not parseable": 1, "not Python (unit 'function')": 1}
+        assert exclusions.counts == {"not parseable": 1}
+
+    def test_functions_of_several_languages(self, tmp_path):
+        files = {"a.py": "def f():\n    return 1\n", "b.rs": "fn f() -> i32 { 1 }\n", "c.ts": "function f(): void {}\n"}
+        programs, _ = read(FolderCorpus(write(tmp_path, files), unit="function", languages=["py", "Rust", "ts"]))
+        assert {p.id: (p.language, p.code) for p in programs.values()} == {
+            f"{name}::f": (language, files[name])
+            for name, language in (("a.py", "python"), ("b.rs", "rust"), ("c.ts", "typescript"))
+        }
 
 
 def place(relative: str) -> Fraction:

@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 
 from pttrust_lightning.errors import SchemaError, SourceError
 from pttrust_lightning.source.labelled.lines_jsonl import FIELDS, JsonlLabelled, LabelledSource, write_jsonl
+from pttrust_lightning.source.languages import canonical_language
 from pttrust_lightning.source.lines import non_blank_lines
 from pttrust_lightning.types import Exclusions, LabelledSnippet
 
@@ -46,7 +47,7 @@ def snippets(draw: st.DrawFn) -> LabelledSnippet:
     return LabelledSnippet(
         id=draw(ENCODABLE),
         problem_id=draw(ENCODABLE),
-        language=draw(ENCODABLE).lower().lower(),
+        language=canonical_language(canonical_language(draw(ENCODABLE))),
         task=draw(ENCODABLE),
         prompt=draw(ENCODABLE),
         code=code,

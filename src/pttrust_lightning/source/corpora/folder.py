@@ -10,9 +10,9 @@ from typing import Literal
 
 from pttrust_lightning.errors import ConfigError, SourceError
 from pttrust_lightning.source.corpora.base import SampledCorpus, problem_with
-from pttrust_lightning.source.corpora.python_functions import functions
+from pttrust_lightning.source.corpora.functions import functions
 from pttrust_lightning.source.corpora.selection import check_portion, file_fingerprint, is_in_portion
-from pttrust_lightning.source.languages import SUFFIXES, language_of
+from pttrust_lightning.source.languages import SUFFIXES, known_language, language_of
 from pttrust_lightning.types import Exclusions, Program
 
 Unit = Literal["file", "function"]
@@ -33,7 +33,7 @@ class FolderCorpus(SampledCorpus):
     Args:
         path: The folder; read recursively, in the order of the sorted relative paths.
         languages: The languages to read, such as ``["python", "java"]``; all known ones where null.
-        unit: ``file``, or ``function`` for the top-level functions and methods of Python files, dedented.
+        unit: ``file``, or ``function`` for the outermost functions and methods of each file, dedented.
         exclude: Glob patterns of files and folders to leave out, matched against the name and against the path
             relative to ``path``: ``tests``, ``*_pb2.py``, ``src/generated/*``.
         limit: Size of a random sample of the programs; all where null.
@@ -57,18 +57,10 @@ class FolderCorpus(SampledCorpus):
         portion: tuple[float, float] | None = None,
     ) -> None:
         check_portion(portion)
-        unknown = sorted(set(languages or ()) - set(SUFFIXES))
-        if unknown:
-            raise ConfigError(f"Unknown language {unknown[0]!r}. Known languages: {', '.join(SUFFIXES)}.")
         if unit not in ("file", "function"):
             raise ConfigError(f"unit is {unit!r}; choose 'file' or 'function'.")
-        if unit == "function" and languages is not None and languages != ["python"]:
-            raise ConfigError(
-                f"unit 'function' reads Python only, but languages is {languages}. "
-                "Set languages to ['python'], or unit to 'file'."
-            )
         super().__init__(path, limit, seed, min_lines, max_lines)
-        self.languages = languages
+        self.languages = None if languages is None else [known_language(name) for name in languages]
         self.unit: Unit = unit
         self.exclude = list(exclude or ())
         self.portion = portion
@@ -150,8 +142,6 @@ class FolderCorpus(SampledCorpus):
         language = language_of(file)
         if language is None or (self.languages is not None and language not in self.languages):
             return "file of no chosen language"
-        if self.unit == "function" and language != "python":
-            return "not Python (unit 'function')"
         if file.is_symlink() and not file.resolve().is_relative_to(root):
             return "link out of the folder"
         return None if file.is_file() else "broken link or special file"

@@ -8,13 +8,15 @@ from pathlib import Path
 from pttrust_lightning.source.corpora.base import SampledCorpus, problem_with
 from pttrust_lightning.source.corpora.selection import file_fingerprint
 from pttrust_lightning.source.jsonl import read_records
+from pttrust_lightning.source.languages import canonical_language
 from pttrust_lightning.types import Exclusions, Program
 
 
 class JsonlCorpus(SampledCorpus):
     """Programs from a JSONL file: one object a line with ``code``, and optionally ``language``, ``id``, ``prompt``.
 
-    Other fields are ignored, but one that is almost the name of a missing field is refused as a misspelling.
+    Other fields are ignored, but one that is almost the name of a missing field is refused as a misspelling. Languages
+    may go by any of their names (``Python3``, ``c++``, ``js``).
 
     Args:
         path: The file.
@@ -74,7 +76,7 @@ class JsonlCorpus(SampledCorpus):
             program = Program(
                 id=id_,
                 code=record.text("code"),
-                language=record.text("language", default=self.default_language).lower(),
+                language=canonical_language(record.text("language", default=self.default_language)),
                 prompt=record.text("prompt", default=""),
                 origin=self.name,
             )

@@ -7,7 +7,7 @@ r"""Labelled snippets in: the labelled-lines JSONL, one snippet a line.
 | ``wrong_lines`` | 0-based line numbers, strictly increasing, non-blank lines | empty, if ``correct`` is given |
 | ``correct`` | boolean | true if there is no wrong line |
 | ``problem_id`` | string | the ``id`` |
-| ``language`` | string, stored in lower case | ``python`` |
+| ``language`` | string; ``Python3``, ``c++``, ``js``, ... by their one name, others in lower case | ``python`` |
 | ``task`` | string | ``generation`` |
 | ``prompt`` | string | empty |
 | ``label_source`` | string | ``human`` |
@@ -25,6 +25,7 @@ from pathlib import Path
 
 from pttrust_lightning.source.jsonl import Record, read_records
 from pttrust_lightning.source.labelled.base import LabelledSource
+from pttrust_lightning.source.languages import canonical_language
 from pttrust_lightning.source.lines import is_blank, split_lines
 from pttrust_lightning.types import Exclusions, LabelledSnippet
 
@@ -73,7 +74,7 @@ class JsonlLabelled(LabelledSource):
 def write_jsonl(path: str, snippets: Iterable[LabelledSnippet]) -> None:
     """Write snippets as a labelled-lines JSONL that ``JsonlLabelled`` reads back as the same snippets.
 
-    Text beyond ASCII is escaped, so that no reader can split a record at U+2028. Parent folders are made.
+    Languages are written by their one name. Text beyond ASCII is escaped, so that no reader can split a record at U+2028. Parent folders are made.
 
     Raises:
         SchemaError: A snippet would not be read back; nothing is written.
@@ -119,7 +120,7 @@ def snippet_of(record: Record) -> LabelledSnippet:
     return LabelledSnippet(
         id=id_,
         problem_id=record.text("problem_id", default=id_),
-        language=record.text("language", default="python").lower(),
+        language=canonical_language(record.text("language", default="python")),
         task=record.text("task", default="generation"),
         prompt=record.text("prompt", default=""),
         code=code,

@@ -1,31 +1,30 @@
-"""The languages that are read: how files and fields name them, and how their text parses."""
+"""The languages that are read: how files and fields name them, how their text parses, its tokens and kinds of lines."""
 
-from __future__ import annotations
+from pttrust_lightning.source.languages.line_kinds import LINE_KINDS, LineKind, line_kinds
+from pttrust_lightning.source.languages.names import (
+    ALIASES,
+    LANGUAGES,
+    SUFFIXES,
+    canonical_language,
+    known_language,
+    language_of,
+)
+from pttrust_lightning.source.languages.syntax import GRAMMARS, parse, parse_tolerant
+from pttrust_lightning.source.languages.tokens import fingerprint, normalised_tokens
 
-from pathlib import PurePath
-
-from pttrust_lightning.source.languages.syntax import GRAMMARS, parse
-
-SUFFIXES: dict[str, tuple[str, ...]] = {
-    "python": (".py",),
-    "java": (".java",),
-    "javascript": (".js", ".mjs", ".cjs", ".jsx"),
-    "typescript": (".ts", ".tsx", ".mts", ".cts"),
-    "c": (".c", ".h"),
-    "cpp": (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx"),
-    "go": (".go",),
-    "rust": (".rs",),
-}
-"""File-name suffixes of each language."""
-
-LANGUAGES: tuple[str, ...] = tuple(SUFFIXES)
-
-_LANGUAGE_OF_SUFFIX = {suffix: language for language, suffixes in SUFFIXES.items() for suffix in suffixes}
-
-
-__all__ = ["GRAMMARS", "LANGUAGES", "SUFFIXES", "language_of", "parse"]
-
-
-def language_of(path: PurePath) -> str | None:
-    """The language of a file, by its suffix; None where it is none of those that are read."""
-    return _LANGUAGE_OF_SUFFIX.get(path.suffix.lower())
+__all__ = [
+    "ALIASES",
+    "GRAMMARS",
+    "LANGUAGES",
+    "LINE_KINDS",
+    "SUFFIXES",
+    "LineKind",
+    "canonical_language",
+    "fingerprint",
+    "known_language",
+    "language_of",
+    "line_kinds",
+    "normalised_tokens",
+    "parse",
+    "parse_tolerant",
+]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from functools import cache
 
-from tree_sitter import Language, Parser, Tree
+from tree_sitter import Language, Node, Parser, Tree
 
 GRAMMARS: dict[str, tuple[tuple[str, str], ...]] = {
     "python": (("tree_sitter_python", "language"),),
@@ -26,12 +27,43 @@ def parse(code: str, language: str) -> Tree | None:
     Raises:
         UnicodeEncodeError: The text holds a lone surrogate, which UTF-8 cannot express.
     """
-    data = code.encode("utf-8")
-    for module, function in GRAMMARS.get(language, ()):
-        tree = _parser(module, function).parse(data)
+    return next((tree for tree in _trees(code, language) if not tree.root_node.has_error), None)
+
+
+def parse_tolerant(code: str, language: str) -> Tree | None:
+    """A syntax tree of any text, broken programs and fragments included; None where the language has no grammar.
+
+    What the grammar cannot place stands below ``ERROR`` nodes, mostly as the tokens that it is made of. Of a language
+    with several grammars the one that places most of the text is taken.
+
+    Raises:
+        UnicodeEncodeError: The text holds a lone surrogate, which UTF-8 cannot express.
+    """
+    trees = []
+    for tree in _trees(code, language):
         if not tree.root_node.has_error:
             return tree
-    return None
+        trees.append(tree)
+    return min(trees, key=_misplaced, default=None)
+
+
+def _trees(code: str, language: str) -> Iterator[Tree]:
+    data = code.encode("utf-8")
+    for module, function in GRAMMARS.get(language, ()):
+        yield _parser(module, function).parse(data)
+
+
+def _misplaced(tree: Tree) -> int:
+    """Bytes below ``ERROR`` nodes, and one for each token that is missing."""
+    found = 0
+    stack: list[Node] = [tree.root_node]
+    while stack:
+        node = stack.pop()
+        if node.is_error or node.is_missing:
+            found += max(node.end_byte - node.start_byte, 1)
+        else:
+            stack += [child for child in node.children if child.has_error]
+    return found
 
 
 @cache
