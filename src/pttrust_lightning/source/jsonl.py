@@ -116,11 +116,7 @@ def read_records(path: str) -> Iterator[Record]:
         SourceError: The file is missing, a folder, unreadable, empty, or binary.
         SchemaError: A line is not UTF-8, not JSON, not an object, or names a field twice.
     """
-    file = Path(path).expanduser()
-    if file.is_dir():
-        raise SourceError(f"{path} is a folder, not a JSONL file. Name one file in it.")
-    if not file.exists():
-        raise SourceError(f"{path} does not exist. Check the path; it is relative to the current folder.")
+    file = _existing_file(path, "JSONL")
     found = False
     try:
         with file.open("rb") as stream:
@@ -133,6 +129,31 @@ def read_records(path: str) -> Iterator[Record]:
         raise SourceError(f"{path} cannot be read ({error.strerror}). Check its permissions.") from error
     if not found:
         raise SourceError(f"{path} is empty. Write one JSON object a line into it.")
+
+
+def read_object(path: str) -> Record:
+    """The JSON object that a file holds as a whole, as record 1.
+
+    Raises:
+        SourceError: The file is missing, a folder, unreadable, empty, or binary.
+        SchemaError: It is not UTF-8, not JSON, not an object, or names a field twice in one object.
+    """
+    try:
+        data = _existing_file(path, "JSON").read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}). Check its permissions.") from error
+    if not data.strip():
+        raise SourceError(f"{path} is empty. Write a JSON object into it.")
+    return Record(path, 1, _parse(path, 1, data))
+
+
+def _existing_file(path: str, kind: str) -> Path:
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise SourceError(f"{path} is a folder, not a {kind} file. Name one file in it.")
+    if not file.exists():
+        raise SourceError(f"{path} does not exist. Check the path; it is relative to the current folder.")
+    return file
 
 
 def read_file_or_folder(path: str, example: str) -> Iterator[Record]:
@@ -159,7 +180,7 @@ def read_file_or_folder(path: str, example: str) -> Iterator[Record]:
 
 def _parse(path: str, number: int, line: bytes) -> dict[str, Any]:
     if b"\0" in line:
-        raise SourceError(f"{path} is a binary file (it holds NUL bytes). Name a JSONL text file in UTF-8.")
+        raise SourceError(f"{path} is a binary file (it holds NUL bytes). Name a text file in UTF-8.")
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -171,9 +192,12 @@ def _parse(path: str, number: int, line: bytes) -> dict[str, Any]:
     except _DuplicateKeyError as error:
         raise SchemaError(path, number, error.key, "named twice in one record", "Keep one of the two.") from None
     except (json.JSONDecodeError, RecursionError) as error:
-        where = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
+        where = "nested too deep"
+        if isinstance(error, json.JSONDecodeError):
+            row = f"line {error.lineno}, " if error.lineno > 1 else ""
+            where = f"{error.msg} at {row}column {error.colno}"
         raise SchemaError(
-            path, number, "(whole record)", f"not JSON ({where})", "Write one complete JSON object a line."
+            path, number, "(whole record)", f"not JSON ({where})", "Write one complete JSON object."
         ) from None
     if not isinstance(value, dict):
         raise SchemaError(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from pttrust_lightning.source.corpora.selection import check_limits, select_programs
 from pttrust_lightning.source.lines import is_blank
-from pttrust_lightning.types import Exclusions, Program
+from pttrust_lightning.types import Exclusions, Program, ProgramGroup
 
 MAX_LINE_CHARACTERS = 10_000
 """Longer lines are data or minified code, and would fill an LLM's context alone; their programs are left out."""
@@ -42,6 +42,19 @@ class Corpus(ABC):
         Raises:
             SourceError: The corpus cannot be read, or holds no usable program.
         """
+
+    def groups(self, exclusions: Exclusions) -> Iterator[ProgramGroup]:
+        """The programs, each with the mutants that the corpus itself has of it: none, unless a corpus says otherwise.
+
+        The originals are those of :meth:`programs`, in the same order.
+
+        Args:
+            exclusions: Where what is left out is counted, by reason.
+
+        Raises:
+            SourceError: The corpus cannot be read, or holds no usable program.
+        """
+        return (ProgramGroup(program) for program in self.programs(exclusions))
 
 
 class SampledCorpus(Corpus):

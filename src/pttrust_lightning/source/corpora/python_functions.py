@@ -7,6 +7,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from pttrust_lightning.source.lines import is_blank, split_lines
 from pttrust_lightning.types import Exclusions, Program
@@ -42,7 +43,24 @@ def docstring_of(body: list[ast.stmt]) -> ast.Constant | None:
     return None
 
 
+class PlacedFunction(NamedTuple):
+    """A function that was cut out of a file.
+
+    Attributes:
+        program: The function.
+        first_line: 0-based number of its first line in the file; its lines follow each other as they do there.
+    """
+
+    program: Program
+    first_line: int
+
+
 def functions(program: Program, exclusions: Exclusions) -> Iterator[Program]:
+    """The functions of :func:`placed_functions`, without their places."""
+    return (function.program for function in placed_functions(program, exclusions))
+
+
+def placed_functions(program: Program, exclusions: Exclusions) -> Iterator[PlacedFunction]:
     """Cut a Python file into its top-level functions and methods, in file order.
 
     Nested functions stay within their outer one; decorators belong to their function. A method is dedented, which may
@@ -68,7 +86,8 @@ def functions(program: Program, exclusions: Exclusions) -> Iterator[Program]:
         own = lines[first - 1 : function.end_lineno]
         code = _dedented([line.text + line.terminator for line in own], function)
         if code is not None:
-            yield Program(id=id_, code=code, language=program.language, origin=program.origin)
+            cut = Program(id=id_, code=code, language=program.language, origin=program.origin)
+            yield PlacedFunction(cut, first - 1)
         else:
             exclusions.add("function that dedenting would change", id_)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pttrust_lightning.errors import ConfigError, SourceError
 from pttrust_lightning.source.lines import non_blank_lines
-from pttrust_lightning.types import Exclusions, Program
+from pttrust_lightning.types import Exclusions, Program, ProgramGroup
 
 
 def select_programs(
@@ -22,19 +22,42 @@ def select_programs(
     min_lines: int = 1,
     max_lines: int | None = None,
 ) -> Iterator[Program]:
+    """:func:`select_groups` for programs without mutants."""
+    groups = select_groups(
+        lambda left_out: (ProgramGroup(program) for program in read(left_out)),
+        exclusions,
+        source=source,
+        limit=limit,
+        seed=seed,
+        min_lines=min_lines,
+        max_lines=max_lines,
+    )
+    return (group.original for group in groups)
+
+
+def select_groups(
+    read: Callable[[Exclusions], Iterator[ProgramGroup]],
+    exclusions: Exclusions,
+    *,
+    source: str,
+    limit: int | None = None,
+    seed: int = 0,
+    min_lines: int = 1,
+    max_lines: int | None = None,
+) -> Iterator[ProgramGroup]:
     """Drop duplicates and programs too short or too long, then draw a sample; the order stays.
 
-    Programs are held one at a time, so that a corpus may be of any size: of those read before, a digest is kept. A
+    Groups are held one at a time, so that a corpus may be of any size: of those read before, a digest is kept. A
     sample is drawn by reading twice, first to count.
 
     Args:
-        read: Reads the programs, and counts what it leaves out.
+        read: Reads the programs with the mutants that come with them, and counts what it leaves out.
         exclusions: Where what is left out is counted.
         source: Where the programs come from, for messages.
         limit: Size of the random sample; all where None.
         seed: Seed of that sample.
-        min_lines: Fewest non-blank lines.
-        max_lines: Most non-blank lines; no bound where None.
+        min_lines: Fewest non-blank lines of the original.
+        max_lines: Most non-blank lines of the original; no bound where None.
 
     Raises:
         SourceError: No program is left.
@@ -42,9 +65,9 @@ def select_programs(
     kept = _usable(read, exclusions, min_lines, max_lines)
     n_kept = 0
     if limit is None:
-        for program in kept:
+        for group in kept:
             n_kept += 1
-            yield program
+            yield group
     else:
         n_kept = sum(1 for _ in kept)
     if n_kept == 0:
@@ -54,25 +77,27 @@ def select_programs(
         drawn = set(random.Random(seed).sample(range(n_kept), min(limit, n_kept)))
         exclusions.add(f"not drawn (limit {limit})", "", n_kept - len(drawn))
         again = _usable(read, Exclusions(), min_lines, max_lines)
-        yield from (program for i, program in enumerate(again) if i in drawn)
+        yield from (group for i, group in enumerate(again) if i in drawn)
 
 
 def _usable(
-    read: Callable[[Exclusions], Iterator[Program]], exclusions: Exclusions, min_lines: int, max_lines: int | None
-) -> Iterator[Program]:
+    read: Callable[[Exclusions], Iterator[ProgramGroup]], exclusions: Exclusions, min_lines: int, max_lines: int | None
+) -> Iterator[ProgramGroup]:
     seen: set[bytes] = set()
-    for program in read(exclusions):
-        n_lines = len(non_blank_lines(program.code))
-        digest = _digest((program.language, program.prompt, program.code))
+    for group in read(exclusions):
+        original = group.original
+        n_lines = len(non_blank_lines(original.code))
+        mutants = (mutant.program.code for mutant in group.mutants)
+        digest = _digest((original.language, original.prompt, original.code, *mutants))
         if n_lines < min_lines:
-            exclusions.add(f"fewer than {min_lines} non-blank lines", program.id)
+            exclusions.add(f"fewer than {min_lines} non-blank lines", original.id)
         elif max_lines is not None and n_lines > max_lines:
-            exclusions.add(f"more than {max_lines} non-blank lines", program.id)
+            exclusions.add(f"more than {max_lines} non-blank lines", original.id)
         elif digest in seen:
-            exclusions.add("duplicate", program.id)
+            exclusions.add("duplicate", original.id)
         else:
             seen.add(digest)
-            yield program
+            yield group
 
 
 def _digest(fields: Iterable[str]) -> bytes:
