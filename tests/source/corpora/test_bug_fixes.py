@@ -39,7 +39,7 @@ def test_a_correct_program_and_its_buggy_version():
     (mutant,) = group.mutants
     assert mutant.program == Program("a#bug0", "x = 1\ny = 3\nz = 4\n", "python", "p", "problem of a")
     assert mutant.pairs == (LinePair(1, 1),)
-    assert mutant.mutations == (Mutation("bug_fix", 1, "y = 2\nw = 0", "y = 3"),)
+    assert mutant.mutations == (Mutation("bug_fix", 1, "y = 2\nw = 0", "y = 3", (11, 22)),)
     assert not exclusions.counts
     assert list(BugFixes(source).programs(Exclusions())) == [group.original]
 
@@ -49,9 +49,9 @@ def test_deletions_and_insertions():
         fix("a", "x = 1\nz = 3\n", "x = 1\ny = 2\nz = 3\n"), fix("b", "x = 1\ny = 2\nz = 3\n", "x = 1\nz = 3\n")
     )
     (deleted, inserted), _ = read(BugFixes(source))
-    assert deleted.mutants[0].mutations == (Mutation("bug_fix", 1, "y = 2", ""),)
+    assert deleted.mutants[0].mutations == (Mutation("bug_fix", 1, "y = 2", "", (6, 11)),)
     assert deleted.mutants[0].pairs == (LinePair(2, 1),)
-    assert inserted.mutants[0].mutations == (Mutation("bug_fix", 1, "", "y = 2"),)
+    assert inserted.mutants[0].mutations == (Mutation("bug_fix", 1, "", "y = 2", (6, 6)),)
     assert inserted.mutants[0].pairs == (LinePair(1, 1),)
 
 

@@ -144,15 +144,14 @@ def _program(fix: BugFix, id_: str, code: str) -> Program:
 def _mutations(fix: BugFix, changes: list[Change]) -> tuple[Mutation, ...]:
     """One a change; an insertion names the line in whose place it stands, or the last one at the program's end."""
     correct, buggy = split_lines(fix.correct), split_lines(fix.buggy)
-    return tuple(
-        Mutation(
-            operator=OPERATOR,
-            line=change.old[0] if change.old else len(correct) - 1 if change.next_old is None else change.next_old,
-            before=_text(correct, change.old),
-            after=_text(buggy, change.new),
-        )
-        for change in changes
-    )
+    mutations = []
+    for change in changes:
+        place = len(correct) - 1 if change.next_old is None else change.next_old
+        start = correct[place].terminator_end if change.next_old is None else correct[place].start
+        span = (correct[change.old[0]].start, correct[change.old[-1]].end) if change.old else (start, start)
+        line = change.old[0] if change.old else place
+        mutations.append(Mutation(OPERATOR, line, _text(correct, change.old), _text(buggy, change.new), span))
+    return tuple(mutations)
 
 
 def _text(lines: list[Line], numbers: tuple[int, ...]) -> str:

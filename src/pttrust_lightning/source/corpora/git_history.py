@@ -40,7 +40,7 @@ class GitHistory(FixCorpus):
     Args:
         path: The repository's working tree, or its bare folder.
         revision: The branch, tag or commit whose history is read.
-        message: Regular expression that a fix's message matches, whatever its case; an empty one takes every
+        message: Regular expression that a fix's message matches, whatever its case; empty for all commits.
         languages: The languages to read, such as ``["python", "java"]``; all known ones where null.
         unit: ``file``, or ``function`` for the top-level functions and methods of Python files that the commit changed.
         max_changed_lines: Most lines that a fix changes in a file or function, on its longer side: larger ones do more

@@ -74,7 +74,8 @@ class JsonlLabelled(LabelledSource):
 def write_jsonl(path: str, snippets: Iterable[LabelledSnippet]) -> None:
     """Write snippets as a labelled-lines JSONL that ``JsonlLabelled`` reads back as the same snippets.
 
-    Languages are written by their one name. Text beyond ASCII is escaped, so that no reader can split a record at U+2028. Parent folders are made.
+    Languages are written by their one name. Text beyond ASCII is escaped, so that no reader can split a record at
+    U+2028. Parent folders are made.
 
     Raises:
         SchemaError: A snippet would not be read back; nothing is written.
