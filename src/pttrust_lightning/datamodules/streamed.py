@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count, islice
 
 import numpy as np
@@ -17,12 +17,12 @@ from pttrust_lightning.datamodules.splits import Split
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.hashing import hash64
 from pttrust_lightning.source.corpora import Corpus
-from pttrust_lightning.source.mutation.mutants import ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.mutants import ROUNDS, add_mutants
 from pttrust_lightning.source.mutation.operators import LINE_OPERATORS
 from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
-from pttrust_lightning.types import Exclusions, Program, ProgramGroup, StateBatch
+from pttrust_lightning.types import Exclusions, ProgramGroup, StateBatch
 
 
 class StreamedStates(LineStatesDataModule):
@@ -35,7 +35,8 @@ class StreamedStates(LineStatesDataModule):
     Args:
         corpus: The programs.
         states: Which LLM, layer and line rule.
-        operators: Mutation operators that make the mutants, drawn equally often, or a weight for each.
+        operators: Mutation operators that make the mutants, drawn equally often, or a weight for each. None where the
+            corpus's own mutants are enough (``BugFixes``, ``GitHistory``).
         rounds: Share of a program's lines that each round mutates; one mutant a round.
         mutation_seed: Decides which lines, and how.
         val_fraction: Share of the programs held out to report on, by a hash of their ids.
@@ -81,14 +82,14 @@ class StreamedStates(LineStatesDataModule):
         trainer = self.trainer
         rank, world_size = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
         outside = OutsideLines()
-        held_out: list[Program] = []
+        held_out: list[ProgramGroup] = []
         shares = [0] * world_size
-        for program in self.corpus.programs(self.exclusions):
-            outside.add(program)
-            if not self._is_held_out(program.id):
-                shares[owner(program.id, world_size)] += 1
+        for group in self.corpus.groups(self.exclusions):
+            outside.add(group.original)
+            if not self._is_held_out(group.original.id):
+                shares[owner(group.original.id, world_size)] += 1
             elif len(held_out) < self.val_programs:
-                held_out.append(program)
+                held_out.append(group)
         if not held_out or not min(shares):
             raise ConfigError(
                 f"{len(held_out)} programs are held out and {sum(shares)} are left to train on, by {world_size} ranks. "
@@ -116,8 +117,10 @@ class StreamedStates(LineStatesDataModule):
     def _is_held_out(self, program_id: str) -> bool:
         return hash64(f"{self.split_seed}:{program_id}") < self.val_fraction * 2**64
 
-    def _mutated(self, programs: Iterator[Program] | list[Program], outside: OutsideLines) -> Iterator[ProgramGroup]:
-        return make_mutants(programs, outside, self.operators, self.rounds, self.mutation_seed)
+    def _mutated(self, groups: Iterable[ProgramGroup], outside: OutsideLines) -> Iterable[ProgramGroup]:
+        if not self.operators:
+            return groups
+        return add_mutants(groups, outside, self.operators, self.rounds, self.mutation_seed)
 
 
 class _Stream(IterableDataset[StateBatch]):
@@ -141,12 +144,12 @@ class _Stream(IterableDataset[StateBatch]):
 
     def _epoch(self, shuffle: np.random.Generator) -> Iterator[StateBatch]:
         data = self._data
-        programs = (
-            program
-            for program in data.corpus.programs(Exclusions())
-            if not data._is_held_out(program.id) and owner(program.id, len(self._shares)) == self._rank
+        own = (
+            group
+            for group in data.corpus.groups(Exclusions())
+            if not data._is_held_out(group.original.id) and owner(group.original.id, len(self._shares)) == self._rank
         )
-        groups = data._mutated(programs, self._outside)
+        groups = iter(data._mutated(own, self._outside))
         while window := list(islice(groups, data.window)):
             order = [window[i] for i in shuffle.permutation(len(window))]
             yield from _batches(self._extractor, order, data.programs_per_batch)

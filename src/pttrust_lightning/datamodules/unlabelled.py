@@ -17,7 +17,7 @@ from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.corpora import Corpus
 from pttrust_lightning.source.corpora.selection import CorpusDigest
 from pttrust_lightning.source.lines import non_blank_lines
-from pttrust_lightning.source.mutation.mutants import ROUNDS, make_mutants
+from pttrust_lightning.source.mutation.mutants import ROUNDS, add_mutants
 from pttrust_lightning.source.mutation.operators import LINE_OPERATORS
 from pttrust_lightning.source.mutation.outside_lines import OutsideLines
 from pttrust_lightning.states.config import LineStateConfig
@@ -31,7 +31,8 @@ class UnlabelledStates(CachedStates):
         corpus: The programs.
         cache_dir: Folder of the state cache.
         states: Which LLM, layer and line rule.
-        operators: Mutation operators that make the mutants, drawn equally often, or a weight for each.
+        operators: Mutation operators that make the mutants, drawn equally often, or a weight for each. None where the
+            corpus's own mutants are enough (``BugFixes``, ``GitHistory``).
         rounds: Share of a program's lines that each round mutates; one mutant a round.
         mutation_seed: Decides which lines, and how.
         val_fraction: Share of the programs held out to report on.
@@ -92,23 +93,28 @@ class UnlabelledStates(CachedStates):
         """The corpus and its mutants, which are made when they are read."""
         digest, outside = CorpusDigest(), OutsideLines()
         n_programs = n_lines = 0
-        for program in self.corpus.programs(exclusions):
-            digest.add(program)
-            outside.add(program)
+        n_made = len(self.rounds) if self.operators else 0
+        for group in self.corpus.groups(exclusions):
+            for program in group.programs:
+                digest.add(program)
+                n_lines += len(non_blank_lines(program.code))
+            outside.add(group.original)
             n_programs += 1
-            n_lines += len(non_blank_lines(program.code))
+            n_lines += len(non_blank_lines(group.original.code)) * n_made
 
         def expand(group: ProgramGroup) -> ProgramGroup:
-            mutants = make_mutants([group.original], outside, self.operators, self.rounds, self.mutation_seed)
-            return next(mutants)
+            if not self.operators:
+                return group
+            return next(add_mutants([group], outside, self.operators, self.rounds, self.mutation_seed))
 
-        make_mutants([], outside, self.operators, self.rounds)  # refuses settings that no run could use, before hours
+        if self.operators:  # refuses settings that no run could use, before hours
+            add_mutants([], outside, self.operators, self.rounds)
         return Wanted(
             key={"corpus_sha256": digest.hexdigest(), **self.settings()},
-            groups=lambda: (ProgramGroup(program) for program in self.corpus.programs(Exclusions())),
+            groups=lambda: self.corpus.groups(Exclusions()),
             expand=expand,
             n_groups=n_programs,
-            n_lines=n_lines * (1 + len(self.rounds)),
+            n_lines=n_lines,
         )
 
     def setup(self, stage: str) -> None:

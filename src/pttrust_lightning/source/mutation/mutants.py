@@ -33,7 +33,29 @@ def make_mutants(
     rounds: Sequence[float] = ROUNDS,
     seed: int = 0,
 ) -> Iterator[ProgramGroup]:
-    """Give each program its mutants: one group a program, in the order of ``programs``.
+    """Give each program its mutants: one group a program, in the order of ``programs``; see :func:`add_mutants`.
+
+    Args:
+        programs: The programs; ids must be unique. Read one at a time.
+        outside: Lines of other programs, for ``switch_outside``.
+        operators: Names from ``OPERATORS``, drawn equally often, or a weight for each.
+        rounds: Share of mutated lines of each round, in (0, 1].
+        seed: Seed of every random choice.
+
+    Raises:
+        ConfigError: An unknown operator, none at all, a weight that is none, or a share outside (0, 1].
+    """
+    return add_mutants(map(ProgramGroup, programs), outside, operators, rounds, seed)
+
+
+def add_mutants(
+    groups: Iterable[ProgramGroup],
+    outside: OutsideLines,
+    operators: Operators = LINE_OPERATORS,
+    rounds: Sequence[float] = ROUNDS,
+    seed: int = 0,
+) -> Iterator[ProgramGroup]:
+    """Add mutants of its original to each group, after the mutants that it has.
 
     In each round as many lines as a share of the non-blank lines (at least one) are drawn among those that an operator
     can edit, and each is edited by an operator drawn by weight among those that can edit it. At least one non-blank
@@ -44,7 +66,7 @@ def make_mutants(
     that are left out. Where a line operator had a hand in it, nothing is promised.
 
     Args:
-        programs: The programs; ids must be unique. Read one at a time.
+        groups: Programs with ids that must be unique, and mutants that they may have already. Read one at a time.
         outside: Lines of other programs, for ``switch_outside``.
         operators: Names from ``OPERATORS``, drawn equally often, or a weight for each.
         rounds: Share of mutated lines of each round, in (0, 1].
@@ -57,7 +79,7 @@ def make_mutants(
     for share in rounds:
         if not 0 < share <= 1:
             raise ConfigError(f"rounds holds {share}; give shares of lines above 0 and at most 1, such as 0.15.")
-    return _groups(programs, outside, weights, tuple(rounds), seed)
+    return _groups(groups, outside, weights, tuple(rounds), seed)
 
 
 class _Offers(NamedTuple):
@@ -73,17 +95,18 @@ class _Offers(NamedTuple):
 
 
 def _groups(
-    programs: Iterable[Program],
+    groups: Iterable[ProgramGroup],
     outside: OutsideLines,
     weights: Mapping[str, float],
     rounds: tuple[float, ...],
     seed: int,
 ) -> Iterator[ProgramGroup]:
     semantic = [name for name in weights if name not in LINE_OPERATORS]
-    for program in programs:
+    for group in groups:
+        program = group.original
         lines = split_lines(program.code)
         offers = _offers(program, semantic)
-        mutants = []
+        mutants = list(group.mutants)
         for number, share in enumerate(rounds):
             rng = random.Random(f"{seed}:{number}:{program.id}")
             edits = _draw_edits(program, lines, weights, share, outside, offers, rng)
