@@ -66,6 +66,7 @@ class LabelledSnippet:
         wrong_lines: 0-based line numbers in ``code``, strictly increasing.
         correct: Whether the snippet is right; then it has no wrong line.
         label_source: Where the label comes from (``diff``, ``implanted:<operator>``, ``human``, ...).
+        bug_type: What kind of bug it is, as its source or the operator that made it names it; empty where not known.
     """
 
     id: str
@@ -77,6 +78,7 @@ class LabelledSnippet:
     wrong_lines: tuple[int, ...]
     correct: bool
     label_source: str
+    bug_type: str = ""
 
     def program(self) -> Program:
         """The snippet without its labels, as the LLM reads it."""

@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ def snippet(id_, code, wrong=(), language="python", problem="p", task="repair", 
 LONG = "def f(a):\n" + "    a = g(a, 1)\n" * 10
 SNIPPETS = [
     snippet("a", "# c\nx = [\n    1,\n]\n\ny = 2\n", wrong=(0, 3, 5), problem="p1"),
-    snippet("b", "x = 1\n", wrong=(0,), problem="p1", source="human"),
+    replace(snippet("b", "x = 1\n", wrong=(0,), problem="p1", source="human"), bug_type="off by one"),
     snippet("c", "// c\nint x;\n", language="java", problem="p2", task="generation"),
     snippet("d", LONG, wrong=(1,), problem="p3"),
     snippet("e", LONG.replace("a", "b").replace("1", "2").replace("\n", "  # c\n"), problem="p3", correct=False),
@@ -52,6 +54,7 @@ def test_a_set_by_hand():
         "language": {"python": Counts(5, 2, 39, 5), "java": Counts(1, 0, 2, 0)},
         "task": {"repair": Counts(5, 2, 39, 5), "generation": Counts(1, 0, 2, 0)},
         "label source": {"diff": Counts(5, 2, 40, 4), "human": Counts(1, 0, 1, 1)},
+        "bug type": {"off by one": Counts(1, 0, 1, 1)},
         "split": {"train": Counts(3, 1, 17, 4), "val": Counts(1, 0, 2, 0), "test": Counts(2, 1, 22, 1)},
     }
     assert stats.scored_lines == {"min": 1, "q25": 2.75, "median": 8, "q75": 11, "q95": 11, "max": 11}

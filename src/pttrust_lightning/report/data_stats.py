@@ -38,6 +38,7 @@ class Measured:
         problem: What it solves; None where it is not labelled, and so for the rest.
         task: What it was written for.
         label_source: Where its label comes from.
+        bug_type: What kind of bug it has; None where that is not known.
         correct: Whether it is right.
     """
 
@@ -50,6 +51,7 @@ class Measured:
     problem: str | None = None
     task: str | None = None
     label_source: str | None = None
+    bug_type: str | None = None
     correct: bool | None = None
 
     @property
@@ -128,7 +130,7 @@ class DataStats:
         wrong_line_kinds: Wrong lines by kind. One without code may be where something is missing, or a doubtful label.
         scored_lines: Quantiles over programs of their number of lines that are not blank.
         copies: Programs that repeat an earlier one of the set, by code and by tokens (those by code included).
-        parts: Counts by language, task, label source and split.
+        parts: Counts by language, task, label source, bug type and split.
         overlaps: What its splits share.
         left_out: What is no part of the set, by reason.
     """
@@ -167,6 +169,7 @@ def measure_snippet(snippet: LabelledSnippet) -> Measured:
         problem=snippet.problem_id,
         task=snippet.task,
         label_source=snippet.label_source,
+        bug_type=snippet.bug_type or None,
         correct=snippet.correct,
     )
 
@@ -199,6 +202,7 @@ def data_stats(source: str, measured: Sequence[Measured], splits: Sequence[str],
         "language": _parts(measured, lambda m: m.language),
         "task": _parts(measured, lambda m: m.task),
         "label source": _parts(measured, lambda m: m.label_source),
+        "bug type": _parts(measured, lambda m: m.bug_type),
         "split": {name: _counts(part) for name, part in of_split.items() if part},
     }
     labelled = any(m.problem is not None for m in measured)

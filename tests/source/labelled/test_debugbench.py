@@ -55,6 +55,7 @@ def test_snippets_of_a_folder_share_problems_across_languages(tmp_path):
         wrong_lines=(1,),
         correct=False,
         label_source="diff",
+        bug_type="condition error",
     )
     assert {s.language for s in found.values()} == {"python", "java", "cpp"}
     assert {s.problem_id for s in found.values()} == {"two-sum"}

@@ -49,6 +49,7 @@ def test_snippets_of_a_folder_share_problems_across_languages(tmp_path):
         wrong_lines=(1,),
         correct=False,
         label_source="diff",
+        bug_type="operator misuse",
     )
     assert {s.id: s.language for s in found.values()} == {
         "Python/7": "python",

@@ -44,6 +44,7 @@ def test_snippets_say_where_they_come_from():
         wrong_lines=(1,),
         correct=False,
         label_source="implanted:negated_condition",
+        bug_type="negated_condition",
     )
     assert exclusions.counts == {"left out by the corpus": 1}
 

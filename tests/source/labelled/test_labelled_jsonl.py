@@ -26,6 +26,7 @@ FULL = {
     "wrong_lines": [0, 2],
     "correct": False,
     "label_source": "diff",
+    "bug_type": "wrong bound",
 }
 
 
@@ -54,6 +55,7 @@ def snippets(draw: st.DrawFn) -> LabelledSnippet:
         wrong_lines=wrong,
         correct=False if wrong else draw(st.booleans()),
         label_source=draw(ENCODABLE),
+        bug_type=draw(ENCODABLE),
     )
 
 
@@ -69,7 +71,9 @@ def test_what_is_written_is_read_back(tmp_path_factory, drawn):
 
 def test_all_fields(tmp_path):
     (snippet,) = read(written(tmp_path, FULL))
-    assert snippet == LabelledSnippet("s1", "p1", "java", "repair", "int f(", "a\n\nb\n", (0, 2), False, "diff")
+    assert snippet == LabelledSnippet(
+        "s1", "p1", "java", "repair", "int f(", "a\n\nb\n", (0, 2), False, "diff", "wrong bound"
+    )
     assert set(FULL) == set(FIELDS)
 
 

@@ -80,4 +80,5 @@ def _snippet(fix: BugFix, id_: str, code: str, wrong_lines: tuple[int, ...], tas
         wrong_lines=wrong_lines,
         correct=not wrong_lines,
         label_source="diff",
+        bug_type=fix.bug_type if wrong_lines else "",
     )

@@ -74,8 +74,8 @@ class ImplantedBugs(LabelledSource):
                 exclusions.add("no bug can be implanted", program.id)
                 continue
             if self.include_correct:
-                snippets.append(_snippet(program, program, (), "presumed correct"))
-            snippets += [_snippet(program, b.program, b.wrong_lines, f"implanted:{b.mutation.operator}") for b in bugs]
+                snippets.append(_snippet(program, program, (), ""))
+            snippets += [_snippet(program, b.program, b.wrong_lines, b.mutation.operator) for b in bugs]
         if not snippets:
             reasons = "; ".join(exclusions.describe())
             raise SourceError(f"No bug could be implanted in {self.corpus.describe()} ({reasons}). Choose more code.")
@@ -86,7 +86,7 @@ class ImplantedBugs(LabelledSource):
         return snippets
 
 
-def _snippet(original: Program, program: Program, wrong_lines: tuple[int, ...], label_source: str) -> LabelledSnippet:
+def _snippet(original: Program, program: Program, wrong_lines: tuple[int, ...], operator: str) -> LabelledSnippet:
     return LabelledSnippet(
         id=program.id,
         problem_id=original.origin or original.id,
@@ -96,5 +96,6 @@ def _snippet(original: Program, program: Program, wrong_lines: tuple[int, ...], 
         code=program.code,
         wrong_lines=wrong_lines,
         correct=not wrong_lines,
-        label_source=label_source,
+        label_source=f"implanted:{operator}" if operator else "presumed correct",
+        bug_type=operator,
     )

@@ -11,6 +11,7 @@ r"""Labelled snippets in: the labelled-lines JSONL, one snippet a line.
 | ``task`` | string | ``generation`` |
 | ``prompt`` | string | empty |
 | ``label_source`` | string | ``human`` |
+| ``bug_type`` | string | empty: not known |
 
 ``correct: true`` with wrong lines is refused; ``correct: false`` without them is a weak label: nobody judged the lines.
 Lines are numbered as ``source.lines`` splits them. Unknown fields are refused; blank lines of the file are skipped.
@@ -39,6 +40,7 @@ FIELDS: tuple[str, ...] = (
     "wrong_lines",
     "correct",
     "label_source",
+    "bug_type",
 )
 
 
@@ -128,6 +130,7 @@ def snippet_of(record: Record) -> LabelledSnippet:
         wrong_lines=wrong_lines,
         correct=_correct(record, wrong_lines),
         label_source=record.text("label_source", default="human"),
+        bug_type=record.text("bug_type", default=""),
     )
 
 
