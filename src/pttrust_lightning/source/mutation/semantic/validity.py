@@ -8,9 +8,9 @@ from tree_sitter import Language, Query, QueryCursor, Tree
 
 from pttrust_lightning.source.corpora.python_functions import parse_python
 from pttrust_lightning.source.languages import GRAMMARS, parse
+from pttrust_lightning.source.languages.lexemes import COMMENTS
 from pttrust_lightning.source.mutation.semantic.facts import Facts
 
-_COMMENT_NODES = {"java": ("line_comment", "block_comment"), "rust": ("line_comment", "block_comment")}
 _COMMENT_SIGNS = dict.fromkeys(GRAMMARS, (b"//", b"/*")) | {"python": (b"#",)}
 _SPACE = b" \t\r\n\f\v\\"  # and the backslash that continues a line
 
@@ -41,7 +41,7 @@ def _code_alone(data: bytes, tree: Tree, language: str) -> bytes:
     """The code without comments and white space; where two differ, so do their sequences of tokens."""
     parts, position = [], 0
     if any(sign in data for sign in _COMMENT_SIGNS[language]):
-        captures = QueryCursor(_comments(tree.language, language)).captures(tree.root_node)
+        captures = QueryCursor(_comments(tree.language)).captures(tree.root_node)
         for node in sorted(captures.get("comment", []), key=lambda node: node.start_byte):
             parts.append(data[position : node.start_byte])
             position = max(position, node.end_byte)
@@ -49,5 +49,6 @@ def _code_alone(data: bytes, tree: Tree, language: str) -> bytes:
 
 
 @cache
-def _comments(grammar: Language, language: str) -> Query:
-    return Query(grammar, " ".join(f"({name}) @comment" for name in _COMMENT_NODES.get(language, ("comment",))))
+def _comments(grammar: Language) -> Query:
+    known = {grammar.node_kind_for_id(number) for number in range(grammar.node_kind_count)}
+    return Query(grammar, " ".join(f"({name}) @comment" for name in sorted(COMMENTS & known)))
