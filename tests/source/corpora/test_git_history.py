@@ -178,6 +178,7 @@ def test_what_is_no_repository(repository, tmp_path, monkeypatch):
     ("settings", "message"),
     [
         ({"message": "("}, "message is no regular expression"),
+        ({"message": None}, r"message is no regular expression .* leave it empty"),
         ({"languages": ["pyhton"]}, "Unknown language 'pyhton'"),
         ({"unit": "class"}, "choose 'file' or 'function'"),
         ({"max_changed_lines": 0}, "max_changed_lines is 0"),

@@ -40,7 +40,8 @@ class GitHistory(FixCorpus):
     Args:
         path: The repository's working tree, or its bare folder.
         revision: The branch, tag or commit whose history is read.
-        message: Regular expression that a fix's message matches, whatever its case; empty for all commits.
+        message: Regular expression that is found in a fix's message, whatever its case; every commit is a fix where it
+            is empty.
         languages: The languages to read, such as ``["python", "java"]``; all known ones where null.
         unit: ``file``, or ``function`` for the top-level functions and methods of Python files that the commit changed.
         max_changed_lines: Most lines that a fix changes in a file or function, on its longer side: larger ones do more
@@ -74,7 +75,7 @@ class GitHistory(FixCorpus):
             raise ConfigError(f"max_changed_lines is {max_changed_lines}; it must be at least 1.")
         try:
             self._message = re.compile(message, re.IGNORECASE)
-        except re.error as error:
+        except (re.error, TypeError) as error:  # TypeError: null, which YAML can give
             raise ConfigError(f"message is no regular expression ({error}). Correct it, or leave it empty.") from error
         self.path = path
         self.revision = revision
