@@ -15,7 +15,7 @@ from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.lines import Line, is_blank, join_lines, split_lines
 from pttrust_lightning.source.mutation.line_operators import edit_line
 from pttrust_lightning.source.mutation.operators import LINE_OPERATORS, Operators, drawn_order, operator_weights
-from pttrust_lightning.source.mutation.outside_lines import OutsideLines, distinct_lines
+from pttrust_lightning.source.mutation.outside_lines import DistinctLines, OutsideLines, distinct_lines
 from pttrust_lightning.source.mutation.semantic.edits import propose_edits
 from pttrust_lightning.source.mutation.semantic.facts import facts_of
 from pttrust_lightning.source.mutation.semantic.line_edits import LineEdit, line_edit
@@ -150,7 +150,7 @@ def _draw_edits(
     by_line = any(operator in LINE_OPERATORS for operator in weights)
     editable = [line for line in lines if not is_blank(line.text) and (by_line or line.number in offers.edits)]
     n_chosen = min(len(editable), max(1, round(share * n_left)))
-    own = distinct_lines(program)
+    own = distinct_lines(program) if by_line else DistinctLines(program.id, ())
     edits: list[LineEdit] = []
     taken: set[int] = set()
     for line in sorted(rng.sample(editable, n_chosen)):
