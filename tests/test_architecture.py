@@ -23,8 +23,19 @@ ALLOWED = {
     "modules": {"models", "losses", "metrics"},
     "report": {"metrics", "source"},
     "callbacks": {"report"},
-    "tools": {"labelling", "datamodules", "modules", "baselines", "report", "metrics", "models", "callbacks"},
-    "cli": {"callbacks", "datamodules", "modules", "source"},
+    "tools": {
+        "parsing",
+        "labelling",
+        "datamodules",
+        "modules",
+        "baselines",
+        "report",
+        "metrics",
+        "models",
+        "callbacks",
+    },
+    "parsing": set(),
+    "cli": {"parsing", "callbacks", "datamodules", "modules", "source"},
     "main": {"cli", "tools"},
 }
 WITHOUT_TORCH = {"source", "errors"}

@@ -14,6 +14,7 @@ import pttrust_lightning.modules
 import pttrust_lightning.source  # noqa: F401 (imported, their classes may be given by name alone: --model=RiskFineTuning)
 from pttrust_lightning.callbacks.save_config import SaveFitConfig
 from pttrust_lightning.errors import CheckpointMismatchError
+from pttrust_lightning.parsing import LightningParser
 
 
 class PtTrustCLI(LightningCLI):
@@ -32,7 +33,8 @@ class PtTrustCLI(LightningCLI):
             auto_configure_optimizers=False,
             save_config_callback=SaveFitConfig,
             seed_everything_default=0,
-            parser_kwargs={"parser_mode": "yaml"},
+            parser_kwargs={"parser_mode": "yaml", "prog": "pttrust"},
+            parser_class=LightningParser,
             args=args,
             **kwargs,
         )

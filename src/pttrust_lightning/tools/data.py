@@ -10,10 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
 from pttrust_lightning.datamodules import LabelledLines, StreamedStates, UnlabelledStates
 from pttrust_lightning.errors import LeakageError
+from pttrust_lightning.parsing import Parser
 from pttrust_lightning.report.data_stats import (
     DataStats,
     Measured,
@@ -31,7 +32,7 @@ Data = LabelledLines | UnlabelledStates | StreamedStates
 
 def run(args: Sequence[str], lightning: RunLightning) -> None:
     """Look at data before anything is read by an LLM."""
-    parser = ArgumentParser(prog="pttrust data", description=run.__doc__)
+    parser = Parser(prog="pttrust data", description=run.__doc__)
     subcommands = parser.add_subcommands(required=True, dest="action")
     subcommands.add_subcommand("stats", _stats_parser(), help="what is in a set, and what its parts share")
     stats(parser.instantiate(parser.parse_args(list(args))).stats)
@@ -82,8 +83,8 @@ _REMEDY = (
 )
 
 
-def _stats_parser() -> ArgumentParser:
-    parser = ArgumentParser(
+def _stats_parser() -> Parser:
+    parser = Parser(
         prog="pttrust data stats", description=inspect.cleandoc(stats.__doc__ or "").partition("\n\nRaises:")[0]
     )
     parser.add_argument(

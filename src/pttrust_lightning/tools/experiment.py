@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-from jsonargparse import ArgumentParser
-
 from pttrust_lightning.baselines import BASELINES
 from pttrust_lightning.callbacks.run_folder import run_folder
 from pttrust_lightning.datamodules.labelled import LabelledLines
 from pttrust_lightning.datamodules.unlabelled import UnlabelledStates
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.metrics.evaluation import evaluate, evaluate_runs, paired_run_differences
+from pttrust_lightning.parsing import Parser
 from pttrust_lightning.report.predictions import write_predictions
 from pttrust_lightning.report.results import COMPARED, Results, print_results, write_results
 from pttrust_lightning.tools import RunLightning
@@ -106,7 +105,7 @@ class Experiment:
 
 def run(args: Sequence[str], lightning: RunLightning) -> None:
     """Train variants of the method in both stages, fit the baselines, and compare them on the test split."""
-    parser = ArgumentParser(prog="pttrust experiment", description=run.__doc__)
+    parser = Parser(prog="pttrust experiment", description=run.__doc__)
     parser.add_argument("--config", action="config", required=True, help="The experiment's file.")
     parser.add_class_arguments(Experiment)
     parsed = parser.parse_args(list(args))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from jsonargparse import ArgumentParser
 from lightning.fabric import Fabric
 
 from pttrust_lightning.datamodules.cached_states import CachedStates, Ranks
+from pttrust_lightning.parsing import Parser
 from pttrust_lightning.tools import RunLightning
 
 
@@ -19,7 +19,7 @@ def run(args: Sequence[str], lightning: RunLightning) -> None:
 
 def prepare(args: Sequence[str]) -> CachedStates:
     """Build the DataModule that the arguments describe, fill its cache, and return it."""
-    parser = ArgumentParser(prog="pttrust extract", description=run.__doc__)
+    parser = Parser(prog="pttrust extract", description=run.__doc__)
     parser.add_argument(
         "--config", action="config", help="Data configuration, as for fit (other keys are not allowed)."
     )

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +23,7 @@ from pttrust_lightning.labelling.problems import Candidate, Problem, TestRun, re
 from pttrust_lightning.labelling.programs import CandidateRun, Programs, select_programs
 from pttrust_lightning.labelling.sandbox import Limits, find_sandbox
 from pttrust_lightning.labelling.verdicts import run_tests
+from pttrust_lightning.parsing import Parser
 from pttrust_lightning.tools import RunLightning
 from pttrust_lightning.types import Exclusions
 
@@ -107,7 +107,7 @@ def run(args: Sequence[str], lightning: RunLightning) -> None:
     Wrong lines come from the smallest difference to a program that passes (the reference, a repaired program, another
     candidate), or from an LLM judge. Interrupted, the same command goes on where it stopped.
     """
-    parser = ArgumentParser(prog="pttrust label", description=run.__doc__)
+    parser = Parser(prog="pttrust label", description=run.__doc__)
     parser.add_argument("--config", action="config", help="A YAML file of the options below.")
     parser.add_class_arguments(Labelling, skip={"unsafe"})
     parser.add_argument(

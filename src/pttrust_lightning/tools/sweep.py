@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from jsonargparse import ArgumentParser
 from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
@@ -19,13 +18,14 @@ from rich.console import Console
 from rich.table import Table
 
 from pttrust_lightning.errors import ConfigError, PtTrustError
+from pttrust_lightning.parsing import Parser
 from pttrust_lightning.tools import RunLightning
 from pttrust_lightning.tools.sweep_file import Sweep, read_sweep
 
 
 def run(args: Sequence[str], lightning: RunLightning) -> None:
     """Run the trials of a sweep one after the other, and show them in one table; interrupted, it goes on."""
-    parser = ArgumentParser(prog="pttrust sweep", description=run.__doc__)
+    parser = Parser(prog="pttrust sweep", description=run.__doc__)
     parser.add_argument("--config", type=Path, required=True, help="The sweep, as for wandb sweep.")
     parser.add_argument("--trials", type=int, default=20, help="Trials in all, those of earlier calls included.")
     parser.add_argument("--seed", type=int, default=0, help="Of the search.")
