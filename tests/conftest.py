@@ -10,6 +10,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is: tiny models lo
 import pytest
 from tiny_llms import FAMILIES, TOKENIZERS, save_llm
 
+from pttrust_lightning.errors import SandboxError
+from pttrust_lightning.labelling.sandbox import Sandbox, find_sandbox
+
 logging.getLogger("transformers").setLevel(logging.WARNING)
 
 
@@ -52,3 +55,24 @@ def gpt2(llm_folders) -> Path:
 def tokenizers() -> dict:
     """Every kind of tokenizer, by name."""
     return {name: make() for name, make in TOKENIZERS.items()}
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of public benchmarks, which not every machine has."""
+    beside_project = Path(__file__).parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("PTTRUST_SHARED_DATA", beside_project))
+    if not folder.is_dir():
+        pytest.skip("the public benchmarks in ../shared/data are missing (PTTRUST_SHARED_DATA names another folder)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Sandbox:
+    """A sandbox that has passed its self-test; CI demands one (PTTRUST_REQUIRE_SANDBOX)."""
+    try:
+        return find_sandbox()
+    except SandboxError as error:
+        if os.environ.get("PTTRUST_REQUIRE_SANDBOX"):
+            raise
+        pytest.skip(f"no sandbox here: {str(error).splitlines()[1]}")

@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pttrust_lightning.errors import SandboxError
-from pttrust_lightning.labelling.sandbox import find_sandbox
-
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "configs" / "README.md", ROOT / "data" / "README.md", *ROOT.glob("docs/*.md")]
 
@@ -32,15 +29,6 @@ def workplace(tmp_path, llm_folders):
             record |= {"code": code, "wrong_lines": [1 + i % 4], "correct": False, "label_source": "human"}
             labels.write(json.dumps(record) + "\n")
     return tmp_path
-
-
-@pytest.fixture
-def sandbox():
-    """What programs run in; without one, pttrust label refuses to run any."""
-    try:
-        return find_sandbox()
-    except SandboxError as error:
-        pytest.skip(f"no sandbox works here: {error}")
 
 
 def blocks(page, language):
@@ -95,11 +83,8 @@ def test_labelling_runs_from_top_to_bottom(tmp_path, sandbox):
     assert yaml.safe_load(use)["data"]["init_args"]["snippets"]["init_args"]["path"] == "labels.jsonl"
 
 
-def test_benchmarks_become_problems(tmp_path):
-    shared = Path(os.environ.get("PTTRUST_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    if not shared.is_dir():
-        pytest.skip("the public benchmarks in ../shared/data are missing (PTTRUST_SHARED_DATA names another folder)")
-    (tmp_path / "humanevalpack").symlink_to(shared / "humanevalpack")
+def test_benchmarks_become_problems(tmp_path, shared_data):
+    (tmp_path / "humanevalpack").symlink_to(shared_data / "humanevalpack")
     (program,) = blocks(ROOT / "docs" / "labelling.md", "python")
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

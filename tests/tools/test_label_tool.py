@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from judge_stand_in import naming, stand_in
 
 from pttrust_lightning.datamodules import LabelledLines
-from pttrust_lightning.errors import SandboxError
 from pttrust_lightning.labelling.benchmarks import humanevalpack_candidates, humanevalpack_problems
 from pttrust_lightning.labelling.problems import Candidate, Problem, write_candidates, write_problems
-from pttrust_lightning.labelling.sandbox import find_sandbox
 from pttrust_lightning.main import main
 from pttrust_lightning.source import HumanEvalPack, JsonlLabelled
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.types import Exclusions, LabelledSnippet
+
+pytestmark = pytest.mark.usefixtures("sandbox")  # these tests run programs
 
 PROMPT = "def add(a, b):\n"
 TEST = "assert add(2, 3) == 5\nassert add(0, 0) == 0\n"
 RIGHT = "    total = a\n    total += b\n    return total\n"
 WRONG = RIGHT.replace("+= b", "-= b")
 OTHER_WAY = "    if a == 0:\n        a = 1\n    x = [a, b]\n    return x[0] * x[1]\n"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def sandbox():
-    """These tests run programs; without a sandbox they would have to trust them."""
-    try:
-        return find_sandbox()
-    except SandboxError as error:
-        pytest.skip(f"no sandbox works here: {error}")
 
 
 @pytest.fixture
@@ -147,12 +137,9 @@ def test_the_data_module_reads_the_labels(folder, gpt2):
         assert len(item.lines.states) == 3
 
 
-def test_the_labels_of_a_benchmark_are_its_own(folder):
+def test_the_labels_of_a_benchmark_are_its_own(folder, shared_data):
     """HumanEvalPack's own reader aligns each buggy solution with the correct one: the same lines, from another way."""
-    data = Path(os.environ.get("PTTRUST_SHARED_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
-    file = data / "humanevalpack" / "python.jsonl"
-    if not file.is_file():
-        pytest.skip("the public benchmarks in ../shared/data are missing (PTTRUST_SHARED_DATA names another folder)")
+    file = shared_data / "humanevalpack" / "python.jsonl"
     expected = {s.id: s.wrong_lines for s in HumanEvalPack(str(file)).snippets(Exclusions())}
     problems = humanevalpack_problems(str(file), "python")[:6]
     chosen = {problem.id for problem in problems}

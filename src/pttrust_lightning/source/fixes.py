@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pttrust_lightning.source.described import Described
 from pttrust_lightning.types import Exclusions
 
 
@@ -32,17 +33,8 @@ class BugFix:
     bug_type: str = ""
 
 
-class FixSource(ABC):
+class FixSource(Described, ABC):
     """A source of bug fixes. Subclass it to read fixes of another kind."""
-
-    @property
-    def name(self) -> str:
-        """A short name for tables and messages."""
-        return type(self).__name__
-
-    def describe(self) -> str:
-        """One line that says what is read, for logs and reports."""
-        return self.name
 
     @abstractmethod
     def fixes(self, exclusions: Exclusions) -> Iterator[BugFix]:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from pttrust_lightning.source.corpora.selection import check_limits, select_programs
+from pttrust_lightning.source.described import Described
 from pttrust_lightning.source.lines import is_blank
 from pttrust_lightning.types import Exclusions, Program, ProgramGroup
 
@@ -13,17 +14,8 @@ MAX_LINE_CHARACTERS = 10_000
 """Longer lines are data or minified code, and would fill an LLM's context alone; their programs are left out."""
 
 
-class Corpus(ABC):
+class Corpus(Described, ABC):
     """A source of unlabelled programs. Subclass it to read a corpus of another kind."""
-
-    @property
-    def name(self) -> str:
-        """A short name for tables and messages."""
-        return type(self).__name__
-
-    def describe(self) -> str:
-        """One line that says what is read, for logs and manifests."""
-        return self.name
 
     def fingerprint(self) -> str | None:
         """What changes whenever the programs may have changed, without reading them: sizes and times of files.

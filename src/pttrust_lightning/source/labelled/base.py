@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from pttrust_lightning.source.described import Described
 from pttrust_lightning.types import Exclusions, LabelledSnippet
 
 
-class LabelledSource(ABC):
+class LabelledSource(Described, ABC):
     """A source of snippets whose wrong lines are known. Subclass it to read labels of another kind."""
-
-    @property
-    def name(self) -> str:
-        """A short name for tables and messages."""
-        return type(self).__name__
-
-    def describe(self) -> str:
-        """One line that says what is read, for logs and reports."""
-        return self.name
 
     @abstractmethod
     def snippets(self, exclusions: Exclusions) -> list[LabelledSnippet]:
