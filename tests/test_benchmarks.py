@@ -115,7 +115,7 @@ def test_memory_says_what_was_read(tmp_path):
 
 def test_every_benchmark_is_tested_here():
     scripts = {f.stem for f in (ROOT / "benchmarks").glob("*.py")} - {"side_by_side", "saelens_store"}  # parts of them
-    assert scripts == {"extraction", "cache_read", "memory", "stage1", "stage2"}
+    assert scripts == {"extraction", "cache_read", "memory", "mutations", "stage1", "stage2"}
 
 
 def test_mutations_of_functions_and_files(tmp_path):

@@ -30,6 +30,7 @@ problems = st.builds(
     reference=st.none() | text,
     files=st.dictionaries(names, text, max_size=2),
     completes_prompt=st.booleans(),
+    group=text,
 )
 GOOD = {"id": "1", "language": "python", "prompt": "p", "test": "t"}
 

@@ -143,6 +143,7 @@ def test_the_labels_of_a_benchmark_are_its_own(folder, shared_data):
     expected = {s.id: s.wrong_lines for s in HumanEvalPack(str(file)).snippets(Exclusions())}
     problems = humanevalpack_problems(str(file), "python")[:6]
     chosen = {problem.id for problem in problems}
+    assert [problem.group for problem in problems] == [f"HumanEval/{i}" for i in range(6)]
     candidates = [c for c in humanevalpack_candidates(str(file), "python") if c.problem_id in chosen]
     write_problems("problems.jsonl", problems)
     write_candidates("candidates.jsonl", candidates)
@@ -154,6 +155,7 @@ def test_the_labels_of_a_benchmark_are_its_own(folder, shared_data):
     for id_, snippet in buggy.items():
         assert not snippet.correct
         assert snippet.wrong_lines == expected[id_]
+        assert snippet.problem_id == id_.replace("Python", "HumanEval"), "as HumanEvalPack's own reader groups"
 
 
 @pytest.mark.parametrize(

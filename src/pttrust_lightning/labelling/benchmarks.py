@@ -44,6 +44,7 @@ def humanevalpack_problems(path: str, language: str) -> list[Problem]:
             entry_point=record.text("entry_point"),
             reference=record.text("canonical_solution"),
             files={"node_modules/js-md5/index.js": _JS_MD5} if language == "javascript" else {},
+            group=f"HumanEval/{record.text('task_id').rpartition('/')[2]}",
             origin=f"{record.path}:{record.number}",
         )
         for record in _humanevalpack(path, language)
@@ -100,6 +101,7 @@ def quixbugs_problems(folder: str) -> list[Problem]:
                 reference=_read(root / "correct_python_programs" / f"{name}.py"),
                 files={"node.py": node, **data},
                 completes_prompt=False,
+                group=name,
                 origin=str(test),
             )
         )

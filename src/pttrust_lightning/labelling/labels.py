@@ -29,7 +29,7 @@ class LabelledProgram(NamedTuple):
         problem, candidate, run = self.tested
         return LabelledSnippet(
             id=candidate.id,
-            problem_id=problem.id,
+            problem_id=problem.group or problem.id,
             language=problem.language,
             task=task,
             prompt=problem.prompt,

@@ -1,7 +1,8 @@
 """Problems with tests, candidate programs for them, and what running the tests said.
 
 A problem's JSONL record: ``id``, ``language``, ``prompt`` and ``test``; optional ``entry_point``, ``reference``,
-``files`` (an object of file name to text) and ``completes_prompt``. A candidate's: ``id``, ``problem_id`` and ``code``.
+``files`` (an object of file name to text), ``completes_prompt`` and ``group``. A candidate's record: ``id``,
+``problem_id`` and ``code``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Verdict = Literal["correct", "wrong", "timeout", "crashed"]
 - ``crashed``: the run died otherwise: a signal, the memory limit, the output limit.
 """
 
-PROBLEM_FIELDS = ("id", "language", "prompt", "test", "entry_point", "reference", "files", "completes_prompt")
+PROBLEM_FIELDS = ("id", "language", "prompt", "test", "entry_point", "reference", "files", "completes_prompt", "group")
 CANDIDATE_FIELDS = ("id", "problem_id", "code")
 
 
@@ -43,6 +44,7 @@ class Problem:
         files: Text of further files beside the program, by relative name.
         completes_prompt: Whether ``code`` of a candidate goes on where the prompt ends, as in HumanEval. Else the code
             is a whole program without the prompt.
+        group: What the problem is in any language, such as ``HumanEval/7``; the labels' splits go by it. Empty: its id.
         origin: Where the problem came from, for messages; may be empty.
     """
 
@@ -54,6 +56,7 @@ class Problem:
     reference: str | None = None
     files: Mapping[str, str] = field(default_factory=dict, hash=False)
     completes_prompt: bool = True
+    group: str = ""
     origin: str = ""
 
     def program(self, code: str) -> str:
@@ -148,6 +151,7 @@ def _problem(record: Record) -> Problem:
         reference=record.text("reference") if record.has("reference") else None,
         files=_files(record),
         completes_prompt=_flag(record, "completes_prompt", default=True),
+        group=record.text("group", ""),
         origin=f"{record.path}:{record.number}",
     )
 
