@@ -129,9 +129,14 @@ def experiment_args(file, small, out):
         data = next((file.parent / c).resolve() for c in parts[stage] if "/data/" in c)
         cut[stage] = [*small(data), "--trainer.max_epochs=2"]
     cut["pretrain"].append("--model.init_args.warmup_epochs=1")  # or two epochs would leave the contrast out
+    variants = parts.get("variants", {})
+    for variant in variants.values():  # those with mutants of their own have a cache of their own
+        place = f"--data.init_args.cache_dir={out / 'variant'}"
+        variant |= {k: [place if "cache_dir" in a else a for a in args] for k, args in variant.items()}
     return [
         "experiment",
         f"--config={file}",
+        *([f"--variants={json.dumps(variants)}"] if variants else []),
         f"--output_dir={out}",
         "--bootstrap_samples=50",
         *(f"--{stage}_args={json.dumps(options)}" for stage, options in cut.items()),
@@ -147,8 +152,8 @@ def test_experiment(file, small, tmp_path, monkeypatch, capsys):
     folds = ["--folds=2"] if real_bugs else []
     assert main([*experiment_args(file, small, tmp_path), *folds, "--seeds=[0]"]) == 0
     results = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
-    variants = yaml.safe_load(file.read_text()).get("variants", ["pttrust", "sae_no_contrast"])
-    methods = {*variants, "random", "surface", "uncertainty", "probe"}
+    first, *others = yaml.safe_load(file.read_text()).get("variants", ["pttrust", "sae_no_contrast"])
+    methods = {first, *others, "random", "surface", "uncertainty", "probe"}
     assert results["methods"].keys() == methods
     for metrics in results["methods"].values():
         for name in ("hit@1", "hit@3", "hit@5", "mrr", "auroc", "brier_skill"):
@@ -162,8 +167,8 @@ def test_experiment(file, small, tmp_path, monkeypatch, capsys):
     assert results["data"]["test"]["snippets"] > 0
     tables = (tmp_path / "results.md").read_text()
     assert all(f"| {method} |" in tables for method in methods)
-    assert "pttrust minus" in capsys.readouterr().out
-    scored = (tmp_path / "predictions" / "pttrust.jsonl").read_text().splitlines()
+    assert f"{first} minus" in capsys.readouterr().out
+    scored = (tmp_path / "predictions" / f"{first}.jsonl").read_text().splitlines()
     ids = [json.loads(line)["id"] for line in scored]
     assert len(ids) == len(set(ids)) == results["data"]["test"]["snippets"]
     if folds:

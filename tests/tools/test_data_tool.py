@@ -141,7 +141,7 @@ def test_splits_that_leak_are_refused(labelled, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["data"], "usage: pttrust data"),
+        (["data"], "All options: pttrust data --help"),
         (["data", "stats"], "data"),
         (["data", "stats", "--config", "nowhere.yaml"], "nowhere.yaml"),
     ],

@@ -87,7 +87,7 @@ def test_the_published_sets(shared_data):
         "HumanEvalPack python": 164,
         "HumanEvalPack java": 164,
         "HumanEvalPack javascript": 164,
-        "DebugBench python, semantic": 211,
+        "DebugBench python, semantic": 209,
         "DebugBench java, semantic": 200,
         "DebugBench cpp, semantic": 220,
     }
