@@ -27,7 +27,7 @@ quickstart: setup
 	$(BIN)/pttrust experiment --config configs/experiment/quickstart.yaml
 
 test: setup
-	$(BIN)/python -m pytest --durations=15
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations=15
 
 # What takes minutes rather than seconds.
 test-slow: setup
