@@ -117,9 +117,7 @@ class StreamedStates(LineStatesDataModule):
     def _is_held_out(self, program_id: str) -> bool:
         return hash64(f"{self.split_seed}:{program_id}") < self.val_fraction * 2**64
 
-    def _mutated(self, groups: Iterable[ProgramGroup], outside: OutsideLines) -> Iterable[ProgramGroup]:
-        if not self.operators:
-            return groups
+    def _mutated(self, groups: Iterable[ProgramGroup], outside: OutsideLines) -> Iterator[ProgramGroup]:
         return add_mutants(groups, outside, self.operators, self.rounds, self.mutation_seed)
 
 
@@ -149,7 +147,7 @@ class _Stream(IterableDataset[StateBatch]):
             for group in data.corpus.groups(Exclusions())
             if not data._is_held_out(group.original.id) and owner(group.original.id, len(self._shares)) == self._rank
         )
-        groups = iter(data._mutated(own, self._outside))
+        groups = data._mutated(own, self._outside)
         while window := list(islice(groups, data.window)):
             order = [window[i] for i in shuffle.permutation(len(window))]
             yield from _batches(self._extractor, order, data.programs_per_batch)

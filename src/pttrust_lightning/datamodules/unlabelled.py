@@ -103,12 +103,9 @@ class UnlabelledStates(CachedStates):
             n_lines += len(non_blank_lines(group.original.code)) * n_made
 
         def expand(group: ProgramGroup) -> ProgramGroup:
-            if not self.operators:
-                return group
             return next(add_mutants([group], outside, self.operators, self.rounds, self.mutation_seed))
 
-        if self.operators:  # refuses settings that no run could use, before hours
-            add_mutants([], outside, self.operators, self.rounds)
+        add_mutants([], outside, self.operators, self.rounds)  # refuses settings that no run could use, before hours
         return Wanted(
             key={"corpus_sha256": digest.hexdigest(), **self.settings()},
             groups=lambda: self.corpus.groups(Exclusions()),

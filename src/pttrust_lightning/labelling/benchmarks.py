@@ -9,8 +9,9 @@ from pathlib import Path
 from pttrust_lightning.errors import SourceError
 from pttrust_lightning.labelling.problems import Candidate, Problem
 from pttrust_lightning.source.jsonl import Record, read_file_or_folder
+from pttrust_lightning.source.labelled.humanevalpack import language_and_problem
 
-_HUMANEVALPACK_PREFIXES = {"python": "Python", "java": "Java", "javascript": "JavaScript", "cpp": "CPP"}
+_HUMANEVALPACK_LANGUAGES = ("python", "java", "javascript", "cpp")
 
 # The one package outside Node.js itself that HumanEvalPack's JavaScript asks for, by what Node.js has.
 _JS_MD5 = """module.exports = (text) => require("crypto").createHash("md5").update(text).digest("hex");\n"""
@@ -44,7 +45,7 @@ def humanevalpack_problems(path: str, language: str) -> list[Problem]:
             entry_point=record.text("entry_point"),
             reference=record.text("canonical_solution"),
             files={"node_modules/js-md5/index.js": _JS_MD5} if language == "javascript" else {},
-            group=f"HumanEval/{record.text('task_id').rpartition('/')[2]}",
+            group=language_and_problem(record, record.text("task_id"))[1],
             origin=f"{record.path}:{record.number}",
         )
         for record in _humanevalpack(path, language)
@@ -61,15 +62,15 @@ def humanevalpack_candidates(path: str, language: str) -> list[Candidate]:
 
 
 def _humanevalpack(path: str, language: str) -> Iterator[Record]:
-    prefix = _HUMANEVALPACK_PREFIXES.get(language)
     found = False
     for record in read_file_or_folder(path, "python.jsonl, java.jsonl"):
-        if record.text("task_id").partition("/")[0] == prefix:
+        own, _ = language_and_problem(record, record.text("task_id"))
+        if own == language and language in _HUMANEVALPACK_LANGUAGES:
             found = True
             yield record
     if not found:
         raise SourceError(
-            f"{path} holds no HumanEvalPack problem in {language}. Choose from {', '.join(_HUMANEVALPACK_PREFIXES)}, "
+            f"{path} holds no HumanEvalPack problem in {language}. Choose from {', '.join(_HUMANEVALPACK_LANGUAGES)}, "
             "and name the file of that language or the folder of all."
         )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pttrust_lightning.source.alignment import wrong_lines_by_alignment
+from pttrust_lightning.source.alignment import changes_by_alignment, wrong_lines_of
 from pttrust_lightning.source.lines import non_blank_lines
 
 NO_CORRECT_PROGRAM = "no correct program to compare with"
@@ -94,10 +93,10 @@ def label_by_diff(code: str, correct: Iterable[CorrectProgram], max_changed_shar
 
 
 def _difference(code: str, correct: CorrectProgram, max_changed_share: float) -> _Difference:
-    wrong_lines = wrong_lines_by_alignment(code, correct.code)
-    ours, theirs = ([line.text.strip() for line in non_blank_lines(text)] for text in (code, correct.code))
-    matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
-    matched = sum(block.size for block in matcher.get_matching_blocks())
+    ours, theirs = non_blank_lines(code), non_blank_lines(correct.code)
+    changes = changes_by_alignment(code, correct.code)
+    wrong_lines = wrong_lines_of(changes, ours[-1].number if ours else None)
+    matched = len(ours) - sum(len(change.old) for change in changes)
     longer = max(len(ours), len(theirs))
     # An omission marks a line that matches, so wrong lines can be more than those without a match.
     few = are_few(longer - matched, longer, max_changed_share) and are_few(

@@ -82,12 +82,13 @@ class RiskFineTuning(LightningModule):
             d_in = autoencoder.config.d_in
         if d_in is None:
             raise ConfigError("Without an encoder the width of the states must be given. Set d_in.")
-        if missing := set(features) - (feature_widths or {}).keys():
+        known = feature_widths or {}
+        if missing := set(features) - known.keys():
             raise ConfigError(
-                f"The data knows nothing of {', '.join(sorted(missing))}. It has {', '.join(feature_widths or {})}; "
+                f"The data knows nothing of {', '.join(sorted(missing))}. It has {', '.join(known)}; "
                 "uncertainty needs uncertainty: true there."
             )
-        widths = {name: (feature_widths or {})[name] for name in features}
+        widths = {name: known[name] for name in features}
         ranker = RankerConfig(hidden, n_layers, sees_other_lines)
         self.risk_model = RiskModel(d_in, autoencoder, ranker, calibration, raw_states, widths)
         self.features = tuple(features)

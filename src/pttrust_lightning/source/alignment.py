@@ -7,6 +7,7 @@ Lines are compared by their code (:mod:`~pttrust_lightning.source.code_lines`), 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pttrust_lightning.source.code_lines import CodeLine, code_lines
@@ -55,11 +56,22 @@ def wrong_lines_by_alignment(buggy: str, correct: str, language: str | None = No
         language: As for :func:`changes_by_alignment`.
     """
     ours, theirs = _comparable_lines(buggy, correct, language)
+    return wrong_lines_of(_changes(ours, theirs), ours[-1].number if ours else None)
+
+
+def wrong_lines_of(changes: Iterable[Change], last_line: int | None) -> tuple[int, ...]:
+    """The wrong lines of the old version, as :func:`wrong_lines_by_alignment` has them.
+
+    Args:
+        changes: How the correct version differs from it.
+        last_line: Its last line that counts; None where it has none.
+    """
     wrong: set[int] = set()
-    for change in _changes(ours, theirs):
+    for change in changes:
         wrong.update(change.old)
-        if not change.old and ours:
-            wrong.add(ours[-1].number if change.next_old is None else change.next_old)
+        place = last_line if change.next_old is None else change.next_old
+        if not change.old and place is not None:
+            wrong.add(place)
     return tuple(sorted(wrong))
 
 

@@ -28,8 +28,6 @@ from pttrust_lightning.tools.experiment_stages import (
 )
 from pttrust_lightning.types import ScoredSnippet
 
-PTTRUST = "pttrust"
-
 Runs = dict[str, list[list[ScoredSnippet]]]
 """Of each method, the test snippets as each of its runs scored them."""
 
@@ -48,7 +46,7 @@ class Variant(TypedDict, total=False):
 
 def the_method_and_without_contrast() -> dict[str, Variant]:
     """The method, and the same with lambda = 0 in stage 1: what the contrast is worth."""
-    return {PTTRUST: Variant(), "sae_no_contrast": Variant(pretrain_args=["--model.init_args.contrastive=none"])}
+    return {"pttrust": Variant(), "sae_no_contrast": Variant(pretrain_args=["--model.init_args.contrastive=none"])}
 
 
 @dataclass(frozen=True)  # no slots: jsonargparse reads defaults with vars()

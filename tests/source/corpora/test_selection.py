@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pttrust_lightning.errors import SourceError
 from pttrust_lightning.source.corpora import FolderCorpus, JsonlCorpus
-from pttrust_lightning.source.corpora.selection import CorpusDigest, corpus_sha256, select_programs
-from pttrust_lightning.types import Exclusions, Program
+from pttrust_lightning.source.corpora.selection import CorpusDigest, corpus_sha256, select_groups
+from pttrust_lightning.types import Exclusions, Program, ProgramGroup
 
 PROGRAMS = st.lists(
     st.tuples(st.sampled_from(["", "a", "a\nb", "a\n\nb\nc"]), st.sampled_from(["python", "java"]))
@@ -19,7 +19,8 @@ PROGRAMS = st.lists(
 
 def select(programs, **options):
     exclusions = Exclusions()
-    return list(select_programs(lambda _: iter(programs), exclusions, source="here", **options)), exclusions
+    groups = select_groups(lambda _: map(ProgramGroup, programs), exclusions, source="here", **options)
+    return [group.original for group in groups], exclusions
 
 
 @given(
@@ -55,9 +56,9 @@ def test_programs_are_read_one_at_a_time():
     def programs(_exclusions):
         for i in range(100):
             read.append(i)
-            yield Program(f"p{i}", f"x = {i}\n", "python")
+            yield ProgramGroup(Program(f"p{i}", f"x = {i}\n", "python"))
 
-    selected = select_programs(programs, Exclusions(), source="here")
+    selected = select_groups(programs, Exclusions(), source="here")
     next(selected), next(selected)
     assert len(read) == 2
 

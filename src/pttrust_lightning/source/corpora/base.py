@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
-from pttrust_lightning.source.corpora.selection import check_limits, select_programs
+from pttrust_lightning.source.corpora.selection import check_limits, select_groups
 from pttrust_lightning.source.described import Described
 from pttrust_lightning.source.lines import is_blank
 from pttrust_lightning.types import Exclusions, Program, ProgramGroup
@@ -50,19 +50,17 @@ class Corpus(Described, ABC):
 
 
 class SampledCorpus(Corpus):
-    """A corpus below a path, of which programs of some length, or a random sample of them, are used.
+    """A corpus of which programs of some length, or a random sample of them, are used.
 
     Args:
-        path: The file or folder.
         limit: Size of a random sample of the programs; all where None.
         seed: Seed of that sample.
         min_lines: Fewest non-blank lines of a program.
         max_lines: Most non-blank lines of a program; no bound where None.
     """
 
-    def __init__(self, path: str, limit: int | None, seed: int, min_lines: int, max_lines: int | None) -> None:
+    def __init__(self, limit: int | None, seed: int, min_lines: int, max_lines: int | None) -> None:
         check_limits(limit, min_lines, max_lines)
-        self.path = path
         self.limit = limit
         self.seed = seed
         self.min_lines = min_lines
@@ -72,12 +70,25 @@ class SampledCorpus(Corpus):
         """All that was set, by name."""
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
-    def select(self, read: Callable[[Exclusions], Iterator[Program]], exclusions: Exclusions) -> Iterator[Program]:
-        """Those of the programs that ``read`` gives that the settings let through; see :func:`select_programs`."""
-        return select_programs(
+    def sample(self) -> str:
+        """How many programs are drawn, for descriptions."""
+        return "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
+
+    def select_programs(
+        self, read: Callable[[Exclusions], Iterator[Program]], exclusions: Exclusions, source: str
+    ) -> Iterator[Program]:
+        """:meth:`select` for programs without mutants."""
+        groups = self.select(lambda left_out: map(ProgramGroup, read(left_out)), exclusions, source)
+        return (group.original for group in groups)
+
+    def select(
+        self, read: Callable[[Exclusions], Iterator[ProgramGroup]], exclusions: Exclusions, source: str
+    ) -> Iterator[ProgramGroup]:
+        """Those of the groups that ``read`` gives that the settings let through; see :func:`select_groups`."""
+        return select_groups(
             read,
             exclusions,
-            source=self.path,
+            source=source,
             limit=self.limit,
             seed=self.seed,
             min_lines=self.min_lines,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pttrust_lightning.source.alignment import Change, changes_by_alignment, line_pairs
-from pttrust_lightning.source.corpora.base import Corpus, problem_with
-from pttrust_lightning.source.corpora.selection import check_limits, select_groups
+from pttrust_lightning.source.corpora.base import SampledCorpus, problem_with
 from pttrust_lightning.source.fixes import BugFix, FixSource
 from pttrust_lightning.source.lines import Line, split_lines
 from pttrust_lightning.types import Exclusions, Mutant, Mutation, Program, ProgramGroup
@@ -15,22 +14,8 @@ OPERATOR = "bug_fix"
 """The operator that a mutant from a real fix names."""
 
 
-class FixCorpus(Corpus, FixSource):
-    """Correct programs with their buggy versions as mutants, of any source of fixes.
-
-    Args:
-        limit: Size of a random sample of the programs; all where None.
-        seed: Seed of that sample.
-        min_lines: Fewest non-blank lines of a correct program.
-        max_lines: Most non-blank lines of a correct program; no bound where None.
-    """
-
-    def __init__(self, limit: int | None, seed: int, min_lines: int, max_lines: int | None) -> None:
-        check_limits(limit, min_lines, max_lines)
-        self.limit = limit
-        self.seed = seed
-        self.min_lines = min_lines
-        self.max_lines = max_lines
+class FixCorpus(SampledCorpus, FixSource):
+    """Correct programs with their buggy versions as mutants, of any source of fixes."""
 
     def programs(self, exclusions: Exclusions) -> Iterator[Program]:
         """The correct versions; ids are those of the fixes.
@@ -48,15 +33,7 @@ class FixCorpus(Corpus, FixSource):
             SourceError: The source cannot be read, or holds no usable fix.
             SchemaError: A record does not follow the schema.
         """
-        return select_groups(
-            self.read_groups,
-            exclusions,
-            source=self.describe(),
-            limit=self.limit,
-            seed=self.seed,
-            min_lines=self.min_lines,
-            max_lines=self.max_lines,
-        )
+        return self.select(self.read_groups, exclusions, self.describe())
 
     def read_groups(self, exclusions: Exclusions) -> Iterator[ProgramGroup]:
         """The groups before any is left out for its length, as a duplicate, or by the sample."""
@@ -95,8 +72,7 @@ class BugFixes(FixCorpus):
 
     def describe(self) -> str:
         """The source and the sample."""
-        sample = "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
-        return f"bug fixes of {self.source.describe()}, {sample}"
+        return f"bug fixes of {self.source.describe()}, {self.sample()}"
 
     def fixes(self, exclusions: Exclusions) -> Iterator[BugFix]:
         """The source's fixes."""

@@ -59,7 +59,8 @@ class FolderCorpus(SampledCorpus):
         check_portion(portion)
         if unit not in ("file", "function"):
             raise ConfigError(f"unit is {unit!r}; choose 'file' or 'function'.")
-        super().__init__(path, limit, seed, min_lines, max_lines)
+        super().__init__(limit, seed, min_lines, max_lines)
+        self.path = path
         self.languages = None if languages is None else [known_language(name) for name in languages]
         self.unit: Unit = unit
         self.exclude = list(exclude or ())
@@ -77,7 +78,7 @@ class FolderCorpus(SampledCorpus):
 
     def drawn(self) -> str:
         """Which of the programs are used."""
-        sample = "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
+        sample = self.sample()
         return sample if self.portion is None else f"portion {list(self.portion)} of the files, {sample}"
 
     def fingerprint(self) -> str | None:
@@ -107,7 +108,7 @@ class FolderCorpus(SampledCorpus):
             raise SourceError(
                 f"{self.path} holds no source file ({suffixes}{left_out}). Check path, languages, exclude and portion."
             )
-        return self.select(lambda left_out: self._read(root, files, left_out), exclusions)
+        return self.select_programs(lambda left_out: self._read(root, files, left_out), exclusions, self.path)
 
     def _source_files(self, root: Path, exclusions: Exclusions) -> Iterator[str]:
         """Paths relative to ``root``, with ``/``, of the files that are to be read."""

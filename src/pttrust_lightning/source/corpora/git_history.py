@@ -92,8 +92,7 @@ class GitHistory(FixCorpus):
     def describe(self) -> str:
         """The repository, the revision, which commits are fixes, and the sample."""
         which = f"commits matching {self.message}" if self.message else "all commits"
-        sample = "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
-        return f"{self.unit}s that {which} changed before {self.revision} in {self.path}, {sample}"
+        return f"{self.unit}s that {which} changed before {self.revision} in {self.path}, {self.sample()}"
 
     def fingerprint(self) -> str | None:
         """The commit that is read, and the settings; None where the repository cannot be read."""
@@ -102,7 +101,7 @@ class GitHistory(FixCorpus):
                 commit = repository.resolve(self.revision)
         except SourceError:
             return None
-        settings = sorted((name, repr(value)) for name, value in vars(self).items() if not name.startswith("_"))
+        settings = sorted((name, repr(value)) for name, value in self.settings().items())
         return hashlib.sha256(repr((commit, settings)).encode()).hexdigest()
 
     def fixes(self, exclusions: Exclusions) -> Iterator[BugFix]:

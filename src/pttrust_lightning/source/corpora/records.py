@@ -38,7 +38,8 @@ class JsonlCorpus(SampledCorpus):
         min_lines: int = 1,
         max_lines: int | None = None,
     ) -> None:
-        super().__init__(path, limit, seed, min_lines, max_lines)
+        super().__init__(limit, seed, min_lines, max_lines)
+        self.path = path
         self.default_language = default_language
 
     @property
@@ -48,8 +49,7 @@ class JsonlCorpus(SampledCorpus):
 
     def describe(self) -> str:
         """The file and the sample."""
-        sample = "all" if self.limit is None else f"{self.limit} at random (seed {self.seed})"
-        return f"records of {self.path}, {sample}"
+        return f"records of {self.path}, {self.sample()}"
 
     def fingerprint(self) -> str | None:
         """The file's size and time, and the settings."""
@@ -62,7 +62,7 @@ class JsonlCorpus(SampledCorpus):
             SourceError: The file is missing, empty or binary, or holds no usable program.
             SchemaError: A record does not follow the schema, or repeats an id.
         """
-        return self.select(self._read, exclusions)
+        return self.select_programs(self._read, exclusions, self.path)
 
     def _read(self, exclusions: Exclusions) -> Iterator[Program]:
         record_of_id: dict[str, int] = {}

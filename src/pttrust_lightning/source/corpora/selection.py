@@ -12,29 +12,6 @@ from pttrust_lightning.source.lines import non_blank_lines
 from pttrust_lightning.types import Exclusions, Program, ProgramGroup
 
 
-def select_programs(
-    read: Callable[[Exclusions], Iterator[Program]],
-    exclusions: Exclusions,
-    *,
-    source: str,
-    limit: int | None = None,
-    seed: int = 0,
-    min_lines: int = 1,
-    max_lines: int | None = None,
-) -> Iterator[Program]:
-    """:func:`select_groups` for programs without mutants."""
-    groups = select_groups(
-        lambda left_out: (ProgramGroup(program) for program in read(left_out)),
-        exclusions,
-        source=source,
-        limit=limit,
-        seed=seed,
-        min_lines=min_lines,
-        max_lines=max_lines,
-    )
-    return (group.original for group in groups)
-
-
 def select_groups(
     read: Callable[[Exclusions], Iterator[ProgramGroup]],
     exclusions: Exclusions,

@@ -9,6 +9,7 @@ from pttrust_lightning.source.fixes import BugFix
 from pttrust_lightning.source.jsonl import Record
 from pttrust_lightning.source.labelled.fixed_programs import FixedPrograms
 from pttrust_lightning.source.labelled.hub import PublicDataset, with_unique_ids
+from pttrust_lightning.source.languages import canonical_language
 from pttrust_lightning.types import Exclusions
 
 DATASET = PublicDataset(
@@ -16,7 +17,6 @@ DATASET = PublicDataset(
 )
 
 _CONFIGURATION_OF = {"python": "python", "java": "java", "javascript": "js", "cpp": "cpp", "go": "go", "rust": "rust"}
-_LANGUAGE_OF_PREFIX = {"c++": "cpp", "js": "javascript"}
 
 
 class HumanEvalPack(FixedPrograms):
@@ -61,7 +61,7 @@ class HumanEvalPack(FixedPrograms):
             SchemaError: A record lacks a field, or repeats a task id.
         """
         for task_id, record in with_unique_ids(self._records(), "task_id"):
-            language, problem = _language_and_problem(record, task_id)
+            language, problem = language_and_problem(record, task_id)
             if self.languages is not None and language not in self.languages:
                 exclusions.add("record of another language", task_id)
                 continue
@@ -81,10 +81,13 @@ class HumanEvalPack(FixedPrograms):
             yield from DATASET.records(self.path, part)
 
 
-def _language_and_problem(record: Record, task_id: str) -> tuple[str, str]:
-    """``JavaScript/7`` -> ``javascript``, ``HumanEval/7``."""
+def language_and_problem(record: Record, task_id: str) -> tuple[str, str]:
+    """``JavaScript/7`` -> ``javascript``, ``HumanEval/7``.
+
+    Raises:
+        SchemaError: The task's id is of another form.
+    """
     prefix, separator, number = task_id.partition("/")
     if not separator or not prefix or not number.isdigit():
         raise record.error("task_id", f"{task_id!r} is not <language>/<number>", "Give the file as it was published.")
-    language = prefix.lower()
-    return _LANGUAGE_OF_PREFIX.get(language, language), f"HumanEval/{number}"
+    return canonical_language(prefix), f"HumanEval/{number}"

@@ -45,6 +45,7 @@ def make_mutants(
     Raises:
         ConfigError: An unknown operator, none at all, a weight that is none, or a share outside (0, 1].
     """
+    operator_weights(operators)  # here there must be some
     return add_mutants(map(ProgramGroup, programs), outside, operators, rounds, seed)
 
 
@@ -55,7 +56,7 @@ def add_mutants(
     rounds: Sequence[float] = ROUNDS,
     seed: int = 0,
 ) -> Iterator[ProgramGroup]:
-    """Add mutants of its original to each group, after the mutants that it has.
+    """Add mutants of its original to each group, after the mutants that it has; none where no operator is named.
 
     In each round as many lines as a share of the non-blank lines (at least one) are drawn among those that an operator
     can edit, and each is edited by an operator drawn by weight among those that can edit it. At least one non-blank
@@ -73,8 +74,10 @@ def add_mutants(
         seed: Seed of every random choice.
 
     Raises:
-        ConfigError: An unknown operator, none at all, a weight that is none, or a share outside (0, 1].
+        ConfigError: An unknown operator, a weight that is none, or a share outside (0, 1].
     """
+    if not operators:
+        return iter(groups)
     weights = operator_weights(operators)
     for share in rounds:
         if not 0 < share <= 1:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import random
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pttrust_lightning.hashing import hash64
 from pttrust_lightning.source.lines import split_lines
 from pttrust_lightning.types import Program
 
@@ -76,7 +76,7 @@ class OutsideLines:
     def add(self, program: Program) -> None:
         """Take a program of the corpus into account."""
         language = self._languages.setdefault(program.language, _Language())
-        place = int.from_bytes(hashlib.blake2b(program.id.encode("utf-8", "surrogateescape"), digest_size=8).digest())
+        place = hash64(program.id)
         if language.limit is not None and place >= language.limit:
             return
         lines = distinct_lines(program)
