@@ -161,3 +161,27 @@ def test_data_that_cannot_be_read(labelled, tmp_path, capsys):
     good = labelled("b", first=12)
     assert main(["data", "stats", "--config", good, "--against", config]) == 2
     assert "a.jsonl does not exist. Check the path" in capsys.readouterr().err
+
+
+def test_bugs_that_stage_1_is_trained_on_are_not_to_be_tested_on(tmp_path, capsys):
+    """A corpus of fixes brings the buggy programs as mutants: they are read by stage 1 as their originals are."""
+    file = tmp_path / "bugs.jsonl"
+    records = []
+    for i in range(8):
+        correct = program("x", i)
+        record = {"task_id": f"Python/{i}", "prompt": "", "canonical_solution": correct}
+        records.append({**record, "buggy_solution": correct.replace("return x", "return h(x, 7)")})
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    bugs = f"{{class_path: HumanEvalPack, init_args: {{path: {file}}}}}"
+    states, stage_1, stage_2 = "states: {llm: no/such/llm}", tmp_path / "stage1.yaml", tmp_path / "stage2.yaml"
+    corpus = f"{{class_path: BugFixes, init_args: {{source: {bugs}}}}}"
+    for config, kind, what in (
+        (stage_1, "UnlabelledStates", f"corpus: {corpus}"),
+        (stage_2, "LabelledLines", f"snippets: {bugs}"),
+    ):
+        settings = f"{what}\n    cache_dir: {tmp_path / kind}\n    {states}"
+        config.write_text(f"data:\n  class_path: {kind}\n  init_args:\n    {settings}\n")
+    args = ["data", "stats", "--config", str(stage_2), "--against", str(stage_1)]
+    assert main(args) == 0
+    assert "Warning: 8 of 8" in capsys.readouterr().err
+    assert main([*args, "--strict"]) == 2

@@ -109,6 +109,12 @@ def _read(data: Data) -> tuple[list[Measured], DataStats]:
         measured = list(map(measure_snippet, snippets))
         splits = data.splits(snippets, [m.fingerprint for m in measured])
         return measured, data_stats(data.snippets.describe(), measured, splits, left_out)
-    measured = [measure_program(program) for program in data.corpus.programs(left_out)]
-    splits = data.splits([m.id for m in measured])
+    # Mutants that a corpus brings, real bugs say, are trained on too; they are in their original's split.
+    groups = [
+        (group.original.id, [measure_program(program) for program in group.programs])
+        for group in data.corpus.groups(left_out)
+    ]
+    of_group = data.splits([name for name, _ in groups])
+    measured = [m for _, own in groups for m in own]
+    splits = [split for (_, own), split in zip(groups, of_group, strict=True) for _ in own]
     return measured, data_stats(data.corpus.describe(), measured, splits, left_out)
