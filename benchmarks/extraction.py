@@ -37,7 +37,7 @@ from pttrust_lightning.states.language_model import (
     model_folder,
     resolve_device,
 )
-from pttrust_lightning.states.layers import resolve_layer
+from pttrust_lightning.states.layers import state_layers
 from pttrust_lightning.states.tokenise import LineTokeniser
 from pttrust_lightning.types import Exclusions, Program, ProgramGroup
 
@@ -88,7 +88,7 @@ def read_groups(args: argparse.Namespace) -> list[ProgramGroup]:
 def usual_way(config: LineStateConfig) -> Way:
     """Batch 1, whole model, all tokens to the host, one group a program."""
     llm_config = load_config(config)
-    layer = resolve_layer(config.layer, llm_config.num_hidden_layers)
+    (layer,) = state_layers(config.layer, llm_config.num_hidden_layers)
     tokenise = LineTokeniser(load_tokenizer(config), config.line_rule, context_length(config, llm_config))
     device = resolve_device(config.device)
     model: Any = load_causal_lm(config)

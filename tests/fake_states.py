@@ -32,7 +32,7 @@ def make_groups(n: int, seed: int = 0) -> list[ProgramGroup]:
     return groups
 
 
-def line_states(program: Program, uncertainty: bool = False) -> ProgramStates | None:
+def line_states(program: Program, uncertainty: bool = False, lookback: bool = False) -> ProgramStates | None:
     """A state a line and layer: in the first layer from the line's text alone.
 
     In the second from what is assigned to, and from whether this is a first mutant, so that pairs may be equal in
@@ -46,7 +46,9 @@ def line_states(program: Program, uncertainty: bool = False) -> ProgramStates | 
     rows = [[np.random.default_rng(zlib.crc32(text.encode())).normal(size=D) for text in layer] for layer in seen]
     states = torch.from_numpy(np.array(rows, dtype=np.float32))
     features = states[0, :, :3].double().numpy() if uncertainty else None
-    return ProgramStates(program.id, np.arange(len(lines)), states, features, len(lines) + 1)
+    n_tokens = np.array([len(line) for line in lines])
+    heads = states[1].double().numpy() if lookback else None
+    return ProgramStates(program.id, np.arange(len(lines)), states, features, len(lines) + 1, n_tokens, heads)
 
 
 class FakeExtractor:
@@ -55,13 +57,18 @@ class FakeExtractor:
     Args:
         calls: Calls that succeed; the next one raises. None: all.
         uncertainty: Whether states come with token probabilities.
+        lookback: Whether they come with attention.
         error: What the next call raises.
     """
 
     def __init__(
-        self, calls: int | None = None, uncertainty: bool = False, error: type[BaseException] = RuntimeError
+        self,
+        calls: int | None = None,
+        uncertainty: bool = False,
+        error: type[BaseException] = RuntimeError,
+        lookback: bool = False,
     ) -> None:
-        self.calls, self.uncertainty, self.error = calls, uncertainty, error
+        self.calls, self.uncertainty, self.error, self.lookback = calls, uncertainty, error, lookback
         self.read: list[str] = []
 
     def __call__(self, groups: Sequence[ProgramGroup], exclusions: Exclusions) -> list[ProgramStates]:
@@ -71,7 +78,7 @@ class FakeExtractor:
             self.calls -= 1
         programs = [p for group in groups for p in group.programs]
         self.read += [p.id for p in programs]
-        found = [line_states(p, self.uncertainty) for p in programs]
+        found = [line_states(p, self.uncertainty, self.lookback) for p in programs]
         for program, states in zip(programs, found, strict=True):
             exclusions.add("nothing to read", program.id, int(states is None))
         return [s for s in found if s is not None]

@@ -11,7 +11,7 @@ import yaml
 from pttrust_lightning.callbacks import WritePredictions
 from pttrust_lightning.datamodules import UnlabelledStates
 from pttrust_lightning.report.predictions import write_predictions
-from pttrust_lightning.tools.benchmark.data import StageData, choose_baselines
+from pttrust_lightning.tools.benchmark.data import StageData, TestLines, choose_baselines
 from pttrust_lightning.types import ScoredSnippet
 
 FIGURES = {"val/fvu": 0.1, "val/l0": 4.0, "val/dead_share": 0.2, "val/pair_distance": 0.3, "train/loss": 1.0}
@@ -84,7 +84,7 @@ class FakeData:
         self.pretrain, self.sets, self.layers = pretrain, sets, layers
 
     def baselines(self, asked, args):
-        given = SimpleNamespace(uncertainty=True, verdicts="--data.init_args.verdicts=true" in args)
+        given = SimpleNamespace(uncertainty=True, lookback=False, verdicts="--data.init_args.verdicts=true" in args)
         return choose_baselines(asked, dict.fromkeys(self.sets, given))
 
     def unlabelled(self, args, point):
@@ -98,7 +98,12 @@ class FakeData:
 
     def _stage(self, configs, point):
         options = () if point.layer is None else (f"--data.init_args.states.layer={point.layer}",)
-        return StageData(tuple(configs), options, "fingerprint", {}, "lines")
+        return StageData(tuple(configs), options, "fingerprint", {}, "lines", TestLines({}, {}))
+
+    def test_lines(self, data_set):
+        """Two tokens a line; the last line could not be wrong."""
+        names = [f"s{i}" for i in range(len(LABELS))]
+        return TestLines(dict.fromkeys(names, np.arange(6) < 5), dict.fromkeys(names, np.full(6, 2)))
 
 
 def small_data(folder):

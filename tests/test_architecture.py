@@ -19,7 +19,7 @@ ALLOWED = {
     "losses": set(),
     "metrics": set(),
     "models": set(),
-    "baselines": {"models", "metrics", "source"},
+    "baselines": {"models", "losses", "metrics", "source"},
     "modules": {"models", "losses", "metrics", "baselines"},
     "interpretation": {"models", "metrics"},
     "report": {"metrics", "source", "interpretation"},

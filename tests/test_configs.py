@@ -216,10 +216,10 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys):
     variants = list(written.get("variants", ["pttrust", "sae_no_contrast"]))
     judged = "_verdicts.yaml" in file.read_text()
     baselines = json.loads(settings.get("baselines", "null"))
-    baselines = baselines or [name for name in BASELINES if judged or name != "attention_probe"]
+    baselines = baselines or [n for n in BASELINES if n != "lookback" and (judged or n != "attention_probe")]
     sets = json.loads(settings.get("data_sets", "null")) or written.get("data_sets") or {written["name"]: []}
     points = ["_layer0_newline", "_layer0_mean", "_layer3_newline", "_layer3_mean"] if "layers" in written else [""]
-    read_states = {*variants, "probe"}
+    read_states = {*variants, *(name for name in baselines if BASELINES[name].reads_states)}
     methods = {f"{m}{p}" if m in read_states else m for m in (*variants, *baselines) for p in points}
     assert results["data_sets"].keys() == sets.keys()
     for name, found in results["data_sets"].items():
@@ -229,6 +229,7 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys):
                 assert metrics[metric].keys() == {"value", "low", "high"}
                 assert metrics[metric]["low"] <= metrics[metric]["value"] + 0.2
                 assert metrics[metric]["low"] <= metrics[metric]["high"]
+            assert {"token_recall@10", "full_coverage@50", "hit@1 (eligible)"} <= metrics.keys()
         assert found["methods"]["random"]["auroc"]["value"] == 0.5
         scored = (tmp_path / "predictions" / name / f"{variants[0]}{points[0]}.jsonl").read_text().splitlines()
         ids = [json.loads(line)["id"] for line in scored]
@@ -249,13 +250,8 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys):
     if "layers" in written:
         sweep = found["sweep"]
         assert (sweep["axis"], sweep["values"]) == ("layer", [0, 3])
-        assert sweep["methods"].keys() == {
-            "states_newline",
-            "states_mean",
-            "probe_newline",
-            "probe_mean",
-            *methods & {"random", "surface", "uncertainty"},
-        }
+        by_rule = {f"{name}_{rule}" for name in read_states for rule in ("newline", "mean")}
+        assert sweep["methods"].keys() == by_rule | (methods & {"random", "surface", "uncertainty"})
         assert sweep["methods"]["probe_mean"]["3"] == found["methods"]["probe_layer3_mean"]
         assert "hit@1 by layer" in said
     else:

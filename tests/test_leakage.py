@@ -26,7 +26,13 @@ from pttrust_lightning.states.uncertainty import UNCERTAINTY_FEATURES
 from pttrust_lightning.types import LabelledSnippet, LineStates, SnippetStates
 
 D, LINES = 12, 6
-WIDTHS = {"surface": len(SURFACE_FEATURES), "uncertainty": len(UNCERTAINTY_FEATURES)}
+HEADS = 8
+WIDTHS = {
+    "surface": len(SURFACE_FEATURES),
+    "uncertainty": len(UNCERTAINTY_FEATURES),
+    "lookback": HEADS,
+    "prompt_difference": D,
+}
 METHODS = {
     "pttrust": {},
     "other_lines": {"sees_other_lines": True},
@@ -39,19 +45,26 @@ JUDGING = ("snippet_head", "noisy_or", "attention")
 
 
 def snippet(i, shuffled, correct=False):
-    """One wrong line: it is longer than the others, its states lie in a direction, and the LLM is unsure of it."""
+    """One wrong line: it is longer than the others, its states lie in a direction, and the LLM is unsure of it.
+
+    Beside that, the LLM looks back less, and the prompt makes less of a difference.
+    """
     rng = np.random.default_rng([i, 0])
     wrong = -1 if correct else int(rng.integers(LINES))
     labels = (np.arange(LINES) == wrong).astype(float)
     states = torch.from_numpy(rng.normal(size=(LINES, D)) + 3 * labels[:, None] * np.eye(D)[0]).float()
     uncertainty = rng.normal(size=(LINES, 3)) + labels[:, None] * np.array([-3, -3, 3])
+    lookback = rng.uniform(0.4, 0.6, size=(LINES, HEADS)) - 0.3 * labels[:, None]
+    difference = rng.normal(size=(LINES, D)) * (1 - labels[:, None])
     code = "\n".join(f"x{i}_{k} = " + "+".join("1" * (9 if k == wrong else 3)) for k in range(LINES))
     if shuffled:
         labels = np.random.default_rng([i, 1]).permutation(labels)
     labelled = LabelledSnippet(
         f"s{i}", f"p{i}", "python", "generation", "", code, tuple(np.flatnonzero(labels).tolist()), correct, "human"
     )
-    return SnippetStates(labelled, LineStates(f"s{i}", np.arange(LINES), states, uncertainty, LINES), labels)
+    n_tokens = np.full(LINES, 5)
+    lines = LineStates(f"s{i}", np.arange(LINES), states, uncertainty, LINES, n_tokens, lookback, difference)
+    return SnippetStates(labelled, lines, labels)
 
 
 class Labelled(LightningDataModule):

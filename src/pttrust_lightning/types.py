@@ -21,6 +21,8 @@ FloatArray = NDArray[np.float64]
 
 IntArray = NDArray[np.int64]
 
+BoolArray = NDArray[np.bool_]
+
 LineRule = Literal["newline", "last_code", "mean"]
 """Which token's state stands for a line (METHOD: line states)."""
 
@@ -199,6 +201,8 @@ class ProgramStates:
         states: One state a layer and line, layers in ascending order, ``(L, T, D)``; on the CPU, as they are stored.
         uncertainty: As in :class:`LineStates`, ``(T, 3)``.
         n_lines: Number of non-blank lines of the program, scored or not.
+        line_tokens: As in :class:`LineStates`, ``(T,)``.
+        lookback: As in :class:`LineStates`, ``(T, H)``.
     """
 
     program_id: str
@@ -206,19 +210,26 @@ class ProgramStates:
     states: Tensor
     uncertainty: FloatArray | None = None
     n_lines: int = 0
+    line_tokens: IntArray | None = None
+    lookback: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LineStates:
-    """The states of one program's scored lines in one layer, with what is known of each from the same pass.
+    """The states of one program's scored lines, with what is known of each from the same pass.
 
     Attributes:
         program_id: The program's id.
         line_numbers: 0-based numbers of the scored lines, strictly increasing, ``(T,)``.
-        states: One state a line, ``(T, D)``.
+        states: One state a line, ``(T, D)``; of several layers, one after the other.
         uncertainty: Mean and minimum token log-probability (nats) and mean entropy (nats) of each line,
             ``(T, 3)``; None where the pass did not run the LM head.
         n_lines: Number of non-blank lines of the program, scored or not.
+        line_tokens: How many tokens start in each line, at least 1, ``(T,)``; None in caches that do not have it.
+        lookback: Share of attention that goes to the prompt, by head (``states/lookback.py``), ``(T, H)``; None where
+            it was not read.
+        prompt_difference: The state minus that of the same line without the prompt, ``(T, D)``; None where that was
+            not read.
     """
 
     program_id: str
@@ -226,6 +237,9 @@ class LineStates:
     states: Tensor
     uncertainty: FloatArray | None
     n_lines: int
+    line_tokens: IntArray | None = None
+    lookback: FloatArray | None = None
+    prompt_difference: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +268,9 @@ class LabelledSplits(Protocol):
 
     uncertainty: bool
     """Whether token probabilities were read."""
+
+    lookback: bool
+    """Whether attention was read."""
 
     verdicts: bool
     """Whether its batches hold the snippets that cannot be ranked too, so that whole snippets can be judged."""
@@ -310,6 +327,7 @@ class ScoredSnippet(NamedTuple):
         correct: The snippet's verdict; None where it is not known.
         snippet_score: The higher, the likelier the snippet is wrong; None where the method judges lines alone.
         snippet_probability: Calibrated P(snippet is wrong); None where the method judges lines alone.
+        line_tokens: How many tokens each line has, ``(T,)``; None where that is not known.
     """
 
     snippet_id: str
@@ -321,3 +339,4 @@ class ScoredSnippet(NamedTuple):
     correct: bool | None = None
     snippet_score: float | None = None
     snippet_probability: float | None = None
+    line_tokens: IntArray | None = None

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -10,7 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from pttrust_lightning.baselines import (
     BASELINES,
     LogisticLineScorer,
+    LookbackBaseline,
     ProbeBaseline,
+    ProbeRankerBaseline,
     RandomBaseline,
     SurfaceBaseline,
     UncertaintyBaseline,
@@ -30,7 +33,7 @@ D = 6
 TEXTS = ("x = 1", "foo(bar)", "return value", "if a > b:", "for i in range(10):", "import os")
 
 
-def with_states(i, texts, labels, states, uncertainty):
+def with_states(i, texts, labels, states, uncertainty, lookback=None):
     snippet = LabelledSnippet(
         id=f"s{i}",
         problem_id=f"p{i}",
@@ -42,7 +45,9 @@ def with_states(i, texts, labels, states, uncertainty):
         correct=not labels.any(),
         label_source="human",
     )
-    lines = LineStates(snippet.id, np.arange(len(labels)), states, uncertainty, len(labels))
+    lookback = np.zeros((len(labels), 8)) if lookback is None else lookback
+    n_tokens = np.full(len(labels), 7)
+    lines = LineStates(snippet.id, np.arange(len(labels)), states, uncertainty, len(labels), n_tokens, lookback)
     return SnippetStates(snippet, lines, labels)
 
 
@@ -57,7 +62,9 @@ def snippets(n, seed, signal, n_lines=6):
         texts = [TEXTS[int(rng.integers(len(TEXTS)))] if t == 0 else "while broken():" for t in told]
         states = rng.normal(size=(len(labels), D)) + np.outer(told, np.linspace(1, 3, D))
         uncertainty = rng.normal(size=(len(labels), 3)) - np.outer(told, [2.0, 3.0, -1.0])
-        result.append(with_states(i, texts, labels, torch.from_numpy(states).float(), uncertainty))
+        looked = np.random.default_rng([seed, i]).uniform(0.3, 0.5, size=(len(labels), 8))
+        lookback = looked - np.outer(told, np.linspace(0.1, 0.3, 8))
+        result.append(with_states(i, texts, labels, torch.from_numpy(states).float(), uncertainty, lookback))
     return result
 
 
@@ -67,7 +74,22 @@ def mrr(baseline, test):
 
 def test_the_registry_names_each_baseline_as_itself():
     assert {name: cls.name for name, cls in BASELINES.items()} == {name: name for name in BASELINES}
-    assert list(BASELINES) == ["random", "surface", "uncertainty", "probe", "attention_probe"]
+    assert list(BASELINES) == [
+        "random",
+        "surface",
+        "uncertainty",
+        "lookback",
+        "probe",
+        "probe_ranker",
+        "attention_probe",
+    ]
+    assert {name: cls.needs for name, cls in BASELINES.items() if cls.needs} == {
+        "uncertainty": ("uncertainty",),
+        "lookback": ("lookback",),
+        "attention_probe": ("verdicts",),
+    }
+    assert {name for name, cls in BASELINES.items() if cls.reads_states} == {"probe", "probe_ranker", "attention_probe"}
+    assert {name for name, cls in BASELINES.items() if cls.draws} == {"probe_ranker", "attention_probe"}
 
 
 @LEARNING
@@ -159,7 +181,7 @@ def test_only_what_reads_states_is_changed_by_them(name):
     """Every kind of data is told, so that a baseline that looked at the states would be changed."""
     baseline = BASELINES[name]().fit(snippets(30, 0, True), snippets(10, 1, True))
     (s,) = snippets(1, 2, True)
-    lines = LineStates("s0", s.lines.line_numbers, s.lines.states + 1, s.lines.uncertainty, s.lines.n_lines)
+    lines = dataclasses.replace(s.lines, states=s.lines.states + 1)
     same = np.array_equal(baseline.score(s), baseline.score(SnippetStates(s.snippet, lines, s.labels)))
     assert same != baseline.reads_states
 
@@ -192,11 +214,20 @@ def test_random_scores_are_chance_exactly():
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize(("name", "bad"), [("probe", math.nan), ("probe", math.inf), ("uncertainty", -math.inf)])
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("probe", math.nan),
+        ("probe", math.inf),
+        ("uncertainty", -math.inf),
+        ("lookback", math.nan),
+        ("probe_ranker", math.nan),
+    ],
+)
 def test_non_finite_features_name_the_baseline_and_the_snippet(name, bad, split):
     train, validation, broken = snippets(20, 0, True), snippets(10, 1, True), snippets(1, 2, True)[0]
     broken.lines.states[0, 0] = bad
-    broken.lines.uncertainty[0, 0] = bad
+    broken.lines.uncertainty[0, 0] = broken.lines.lookback[0, 0] = bad
     with pytest.raises(NonFiniteError, match=f"'{name}': features of snippet s0"):
         if split == "train":
             BASELINES[name]().fit([broken, *train], validation)
@@ -204,11 +235,12 @@ def test_non_finite_features_name_the_baseline_and_the_snippet(name, bad, split)
             BASELINES[name]().fit(train, validation).score(broken)
 
 
-def test_uncertainty_needs_token_probabilities():
+@pytest.mark.parametrize("baseline", [UncertaintyBaseline, LookbackBaseline])
+def test_what_a_baseline_needs_must_have_been_read(baseline):
     s = snippets(1, 0, True)[0]
     without = SnippetStates(s.snippet, LineStates("s0", s.lines.line_numbers, s.lines.states, None, 3), s.labels)
-    with pytest.raises(ConfigError, match="without token probabilities"):
-        UncertaintyBaseline().fit([without], [without])
+    with pytest.raises(ConfigError, match=f"came without {baseline.name}. Extract the states again with"):
+        baseline().fit([without], [without])
 
 
 def test_the_surface_does_not_look_at_states_or_prompt():
@@ -282,6 +314,46 @@ def test_the_scorer_is_a_standardised_logistic_regression():
     assert np.abs(gradient).max() < 0.01
 
 
+# --- probe and ranker -------------------------------------------------------------------------------------------------
+
+
+def test_the_ranker_sees_whitened_components_alone():
+    train, validation, test = (snippets(n, seed, True) for n, seed in ((30, 0), (10, 1), (5, 2)))
+    ranker = ProbeRankerBaseline(epochs=2, components=D).fit(train, validation)
+    states = np.concatenate([s.lines.states.numpy() for s in train])
+    seen = np.concatenate([ranker.features(s) for s in train])
+    np.testing.assert_allclose(np.cov(seen.T), np.eye(D), atol=1e-4)
+    standard = (states - states.mean(0)) / states.std(0)
+    projected = np.linalg.lstsq(standard, seen, rcond=None)
+    assert projected[1].max() < 1e-4  # linear in the standardised states
+    assert ProbeRankerBaseline(components=2, epochs=1).fit(train, validation).features(test[0]).shape[1] == 2
+    assert ProbeRankerBaseline(components=999, epochs=1).fit(train, validation).features(test[0]).shape[1] == D
+
+
+def test_the_ranker_is_its_seeds_and_leaves_no_trace():
+    train, validation, test = (snippets(n, seed, False) for n, seed in ((20, 0), (10, 1), (5, 2)))
+    torch.manual_seed(5)
+    before, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    one, again, other = (ProbeRankerBaseline(epochs=3, seed=seed).fit(train, validation) for seed in (0, 0, 1))
+    for s in test:
+        np.testing.assert_array_equal(one.score(s), again.score(s))
+    assert not np.array_equal(one.score(test[0]), other.score(test[0]))
+    assert torch.equal(before, torch.random.get_rng_state()) and torch.get_num_threads() == threads
+
+
+def test_the_ranker_keeps_the_epoch_that_ranks_the_validation_split_best():
+    train, validation = snippets(25, 0, False), snippets(40, 1, False)
+    quality = [mrr(ProbeRankerBaseline(epochs=n).fit(train, validation), validation) for n in (1, 2, 4, 8, 16)]
+    assert quality == sorted(quality) and quality[-1] > quality[0]
+    assert 1 <= ProbeRankerBaseline(epochs=8).fit(train, validation).epoch <= 8
+
+
+def test_ranker_settings_out_of_range_are_refused():
+    for settings in ({"components": 0}, {"epochs": 0}, {"batch_size": 0}, {"hidden": 0}):
+        with pytest.raises(ConfigError):
+            ProbeRankerBaseline(**settings).fit(snippets(10, 0, True), snippets(5, 1, True))
+
+
 # --- calibrated scores ------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +372,7 @@ def test_calibrated_scores_fit_on_the_validation_split_alone():
         np.testing.assert_allclose(s.probabilities, reference(torch.from_numpy(s.scores)).numpy(), atol=1e-7)
         np.testing.assert_array_equal(s.labels, given.labels)
         np.testing.assert_array_equal(s.line_numbers, given.lines.line_numbers)
+        np.testing.assert_array_equal(s.line_tokens, given.lines.line_tokens)
 
 
 def test_calibrated_scores_take_any_function_and_snippets_that_are_not_rankable():

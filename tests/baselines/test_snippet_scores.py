@@ -29,7 +29,7 @@ JUDGING = pytest.mark.parametrize("name", sorted(set(BASELINES) - {"random"}))
 
 
 def snippets(n, seed, signal=3.0):
-    """Snippets of 3 to 6 lines, every second one wrong: one of its lines is long, unsure and off in its state."""
+    """Snippets of 3 to 6 lines, every second one wrong: one of its lines is long, unsure, off, and looks back less."""
     rng = np.random.default_rng(seed)
     result = []
     for i in range(n):
@@ -41,7 +41,9 @@ def snippets(n, seed, signal=3.0):
         code = "\n".join(f"x = {'1' * (3 + int(5 * t))}" for t in told) + "\n"
         states = torch.from_numpy(rng.normal(size=(n_lines, D)) + told[:, None] * np.eye(D)[0]).float()
         uncertainty = rng.normal(size=(n_lines, 3)) - told[:, None] * np.array([1.0, 1.0, -1.0])
-        lines = LineStates(f"s{i}", np.arange(n_lines), states, uncertainty, n_lines)
+        looked = np.random.default_rng([seed, i]).uniform(0.3, 0.5, size=(n_lines, 8)) - 0.05 * told[:, None]
+        n_tokens = np.full(n_lines, 7)
+        lines = LineStates(f"s{i}", np.arange(n_lines), states, uncertainty, n_lines, n_tokens, looked)
         labelled = LabelledSnippet(
             f"s{i}", f"p{i}", "python", "repair", "", code, tuple(np.flatnonzero(labels).tolist()), correct, "human"
         )

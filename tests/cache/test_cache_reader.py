@@ -88,6 +88,27 @@ def test_states_come_back_in_float32_from_every_storage_type(tmp_path, fill, sto
     assert cache.d == D
 
 
+@pytest.mark.parametrize("storage", ["float32", "bfloat16"])
+@pytest.mark.parametrize("layers", [(3, 7), (7, 3)])
+def test_states_of_several_layers_are_put_one_after_the_other(tmp_path, fill, storage, layers):
+    fill(tmp_path, GROUPS, storage_dtype=storage)
+    together, alone = StateCache(tmp_path, layer=layers), [StateCache(tmp_path, layer=layer) for layer in layers]
+    assert together.d == 2 * D and together.n_rows == alone[0].n_rows
+    indices = np.random.default_rng(0).permutation(len(together)).tolist()
+    batch, parts = together.groups(indices), [cache.groups(indices) for cache in alone]
+    assert torch.equal(batch.states, torch.cat([part.states for part in parts], dim=1))
+    for name in ("p0.py", "p1.py"):
+        assert torch.equal(
+            together.program(name).states, torch.cat([cache.program(name).states for cache in alone], dim=1)
+        )
+    # a pair is dropped where its states are equal in both layers
+    own = [{tuple(pair) for pair in part.pairs.tolist()} for part in parts]
+    assert {tuple(pair) for pair in batch.pairs.tolist()} == own[0] | own[1]
+    assert min(map(len, own)) < len(batch.pairs) == together.n_pairs
+    assert together.n_pairs + together.n_equal_pairs == alone[0].n_pairs + alone[0].n_equal_pairs
+    assert 0 < together.n_equal_pairs <= min(cache.n_equal_pairs for cache in alone)
+
+
 def test_what_was_read_may_be_changed(cache):
     """Maps are read-only, what comes out of them is the caller's."""
     before = cache.groups([0]).states.clone()
@@ -113,7 +134,7 @@ def test_a_layer_that_is_not_there_is_refused_by_name(folder, tmp_path, fill):
         return [type(s)(s.program_id, s.line_numbers, s.states[1:], None, s.n_lines) for s in found]
 
     fill(tmp_path / "one", GROUPS, last_layer, key={**KEY, "layers": [7]})
-    assert StateCache(tmp_path / "one").layer == 7  # there is no choice
+    assert StateCache(tmp_path / "one").layers == (7,)  # there is no choice
 
 
 def test_no_cache_and_an_incomplete_one_say_what_to_do(tmp_path, fill):
@@ -175,7 +196,7 @@ def test_shards_are_mapped_when_they_are_needed_and_not_without_bound(folder, ca
     cache.groups(range(len(cache)))
     assert len(mapped) == 4
     monkeypatch.setattr(reader, "_MAX_MAPS", 2)
-    cache = StateCache(folder, layer=cache.layer)
+    cache = StateCache(folder, layer=cache.layers)
     for _ in range(3):
         again = cache.groups(range(len(cache)))
         assert torch.equal(again.states, everything.states) and torch.equal(again.pairs, everything.pairs)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import fcntl
 import json
@@ -173,7 +174,7 @@ def changed_states(change, name="p17.py"):
 
 def test_states_that_do_not_fit_leave_the_shards_before_them(tmp_path, fill):
     assert GROUPS[-1].original.id == "p17.py"
-    large = changed_states(lambda s: ProgramStates(s.program_id, s.line_numbers, s.states * 1e9, None, 1))
+    large = changed_states(lambda s: dataclasses.replace(s, states=s.states * 1e9))
     with pytest.raises(NonFiniteError, match="float16"):
         fill(tmp_path, GROUPS, large, storage_dtype="float16", rows_per_shard=30)
     before = len(cache_contents(tmp_path).entries)
@@ -190,7 +191,9 @@ def test_states_that_do_not_fit_leave_the_shards_before_them(tmp_path, fill):
         (lambda s: ProgramStates(s.program_id, s.line_numbers[1:], s.states, None, 1), "must have shape"),
         (lambda s: ProgramStates("p0.py", s.line_numbers, s.states, None, 1), "one entry a program"),
         (lambda s: ProgramStates("other.py", s.line_numbers, s.states, None, 1), "one entry a program"),
-        (lambda s: ProgramStates(s.program_id, s.line_numbers, s.states, np.zeros((8, 3)), 1), "uncertainty must be"),
+        (lambda s: dataclasses.replace(s, uncertainty=np.zeros((8, 3))), "uncertainty must be"),
+        (lambda s: dataclasses.replace(s, lookback=np.zeros((8, 3))), "lookback must be"),
+        (lambda s: dataclasses.replace(s, line_tokens=None), "line_tokens must be"),
     ],
 )
 def test_states_of_another_shape_or_program_are_refused(tmp_path, fill, change, said):
@@ -222,6 +225,29 @@ def test_uncertainty_is_stored_where_it_was_read(tmp_path, fill):
     np.testing.assert_allclose(found, expected.uncertainty, rtol=1e-6)
     assert found.dtype == np.float64
     assert StateCache(tmp_path / "without", layer=7).program(program.id).uncertainty is None
+
+
+def test_what_else_is_known_of_a_line_is_stored_where_it_was_read(tmp_path, fill):
+    fill(tmp_path / "with", GROUPS, FakeExtractor(lookback=True))
+    fill(tmp_path / "without", GROUPS)
+    for program in (p for g in GROUPS for p in g.programs if line_states(p) is not None):
+        expected = line_states(program, lookback=True)
+        found, bare = (StateCache(tmp_path / name, layer=7).program(program.id) for name in ("with", "without"))
+        np.testing.assert_allclose(found.lookback, expected.lookback, rtol=1e-6)
+        assert np.array_equal(found.line_tokens, expected.line_tokens) and found.line_tokens.dtype == np.int64
+        assert np.array_equal(bare.line_tokens, expected.line_tokens)
+        assert (found.uncertainty, bare.lookback, found.prompt_difference) == (None, None, None)
+
+
+def test_a_cache_of_an_earlier_version_knows_less_and_still_opens(tmp_path, fill):
+    class Earlier(FakeExtractor):
+        def __call__(self, *args):
+            return [dataclasses.replace(s, line_tokens=None) for s in super().__call__(*args)]
+
+    fill(tmp_path, GROUPS[:6], Earlier())
+    cache = StateCache(tmp_path, layer=3)
+    name = next(g.original.id for g in GROUPS[:6] if g.original.id in cache)
+    assert cache.program(name).line_tokens is None and len(cache.program(name).states)
 
 
 def test_a_second_writer_is_refused(tmp_path, fill, shards):

@@ -162,6 +162,10 @@ def of_bits(shard):
         (replace(DISTINCT, lambda a: a.astype(bool)), f"'{DISTINCT}' is of type bool"),
         (lambda shard: shard.__setitem__("uncertainty", np.zeros((3, 3), np.float32)), "'uncertainty' has shape"),
         (lambda shard: shard.__setitem__("uncertainty", np.zeros((3, 3))), "'uncertainty' is of type float64"),
+        (lambda shard: shard.__setitem__("lookback", np.zeros((3, 9), np.float32)), "'lookback' has shape"),
+        (lambda shard: shard.__setitem__("lookback", np.zeros(3, np.float32)), "'lookback' has shape"),
+        (replace("line_tokens", lambda array: array[:-1]), "'line_tokens' has shape"),
+        (replace("line_tokens", lambda array: array.astype(np.int32)), "'line_tokens' is of type int32"),
         (
             lambda shard: shard.__setitem__("uncertainty", h5py.ExternalLink("/etc/passwd", "/x")),
             "'uncertainty' is a l",

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny_llms import WIDTH
+from tiny_llms import N_LAYERS, WIDTH
 
 from pttrust_lightning.cache.manifest import read_manifest
 from pttrust_lightning.cache.reader import StateCache
@@ -16,6 +16,7 @@ from pttrust_lightning.datamodules.labelled import (
     NOT_RANKABLE,
     UNSCORED_WRONG_LINES,
     DescribedSnippet,
+    eligible_lines,
     line_features,
     pad_snippets,
 )
@@ -47,9 +48,9 @@ VERDICTS_SEED = 0
 
 @pytest.fixture
 def make(gpt2, tmp_path):
-    def make(snippets=None, uncertainty=False, llm=None, context_length=None, **settings):
+    def make(snippets=None, uncertainty=False, llm=None, context_length=None, layer=None, layers=(), **settings):
         write_jsonl(str(tmp_path / "labelled.jsonl"), SNIPPETS if snippets is None else snippets)
-        states = LineStateConfig(llm=str(llm or gpt2), context_length=context_length)
+        states = LineStateConfig(llm=str(llm or gpt2), context_length=context_length, layer=layer, layers=layers)
         source = JsonlLabelled(str(tmp_path / "labelled.jsonl"))
         return LabelledLines(source, str(tmp_path / "cache"), states, uncertainty=uncertainty, **settings)
 
@@ -228,6 +229,8 @@ def test_new_labels_reach_the_old_states(ready, llm_loads):
     ("change", "field"),
     [
         ({"uncertainty": True}, "uncertainty"),
+        ({"prompt": "difference"}, "prompt"),
+        ({"prompt": "without"}, "corpus_sha256"),
         ({"context_length": 100}, "context_length"),
         ({"snippets": SNIPPETS[1:]}, "corpus_sha256"),
         ({"snippets": [dataclasses.replace(SNIPPETS[0], prompt="Another."), *SNIPPETS[1:]]}, "corpus_sha256"),
@@ -302,6 +305,121 @@ def test_the_cache_knows_the_snippets_but_not_their_labels(ready):
     assert not any(
         "wrong" in name or "label" in name for name in json.loads(json.dumps(read_manifest(data.cache_dir).key))
     )
+
+
+PROMPTED = [dataclasses.replace(s, prompt=f"Number {i}: add\nit.") for i, s in enumerate(SNIPPETS)]
+
+
+def by_id(data):
+    return {s.snippet.id: s.lines for part in data.split.values() for s in part}
+
+
+def test_attention_is_read_where_asked_for(ready, gpt2):
+    data = ready(PROMPTED, lookback=True)
+    extractor = LineStateExtractor(LineStateConfig(llm=str(gpt2)), with_lookback=True)
+    found = by_id(data)
+    for expected in extractor.extract([ProgramGroup(s.program()) for s in PROMPTED], Exclusions()):
+        np.testing.assert_allclose(found[expected.program_id].lookback, expected.lookback, rtol=1e-4, atol=1e-5)
+        assert np.array_equal(found[expected.program_id].line_tokens, expected.line_tokens)
+    batch = next(iter(data.train_dataloader()))
+    assert data.feature_widths["lookback"] == batch.features["lookback"].shape[-1] == N_LAYERS * 4
+    name = batch.snippet_ids[0]
+    n = len(found[name].line_numbers)
+    np.testing.assert_allclose(batch.features["lookback"][0, :n], found[name].lookback, rtol=1e-6)
+    assert read_manifest(data.cache_dir).key["lookback"] is True
+
+
+def test_looking_back_needs_a_prompt_to_look_at(make, llm_loads):
+    with pytest.raises(ConfigError, match=r"10 of 26 snippets have no prompt \(s0, s3, s6\)"):
+        make(lookback=True).prepare_data()
+    with pytest.raises(ConfigError, match="Set prompt: with"):
+        make(PROMPTED, lookback=True, prompt="without")
+    assert not llm_loads
+
+
+def test_caches_from_before_lookback_and_prompt_settings_still_open(make):
+    data = make()
+    data.prepare_data()
+    key = read_manifest(data.cache_dir).key
+    assert not {"lookback", "prompt"} & key.keys()
+
+
+def test_without_the_prompt_it_is_not_read(ready, gpt2):
+    data = ready(PROMPTED, prompt="without")
+    extractor = LineStateExtractor(LineStateConfig(llm=str(gpt2)))
+    bare = [dataclasses.replace(s, prompt="").program() for s in PROMPTED]
+    for expected in extractor.extract([ProgramGroup(p) for p in bare], Exclusions()):
+        torch.testing.assert_close(by_id(data)[expected.program_id].states, expected.states[0], rtol=1e-5, atol=1e-5)
+    assert data.state_provenance["prompt"] == "without"
+    assert {s.snippet.prompt for part in data.split.values() for s in part} == {s.prompt for s in PROMPTED}
+
+
+@pytest.mark.parametrize("layer", [None, (0, 4)])
+def test_the_difference_that_the_prompt_makes(ready, gpt2, llm_loads, layer):
+    mixed = [*PROMPTED[:20], *(dataclasses.replace(s, prompt="") for s in PROMPTED[20:])]
+    data = ready(mixed, prompt="difference", layer=layer)
+    assert len(llm_loads) == 1 and len(llm_loads[0].asked) == 26 + 20  # nothing is read twice
+    extractor = LineStateExtractor(LineStateConfig(llm=str(gpt2), layer=layer))
+
+    def read(snippets):
+        found = extractor.extract([ProgramGroup(s.program()) for s in snippets], Exclusions())
+        return {s.program_id: torch.cat(list(s.states), dim=-1) for s in found}
+
+    prompted, bare = read(mixed), read([dataclasses.replace(s, prompt="") for s in mixed])
+    for name, lines in by_id(data).items():
+        torch.testing.assert_close(lines.states, prompted[name], rtol=1e-5, atol=1e-5)
+        expected = prompted[name] - bare[name]
+        np.testing.assert_allclose(lines.prompt_difference, expected, rtol=1e-4, atol=2e-5)
+        assert bool(expected.abs().sum() > 1) is (int(name[1:]) < 20)
+    assert data.feature_widths["prompt_difference"] == data.d_in == WIDTH * (1 if layer is None else 2)
+    batch = next(iter(data.train_dataloader()))
+    first = by_id(data)[batch.snippet_ids[0]].prompt_difference
+    np.testing.assert_allclose(batch.features["prompt_difference"][0, : len(first)], first, rtol=1e-6)
+
+
+def test_lines_that_only_fit_without_the_prompt_have_no_difference(ready):
+    long = snippet(50, code="x = 1\n" * 40, wrong=(0, 30, 39), prompt="Count to one.")
+    data = ready([*SNIPPETS, long], prompt="difference", context_length=80)
+    lines = by_id(data)["s50"]
+    assert (
+        len(lines.prompt_difference) == len(lines.line_numbers) < len(data.cache.program("s50#without_prompt").states)
+    )
+
+
+def test_a_difference_needs_a_prompt(make):
+    bare = [dataclasses.replace(s, prompt="") for s in SNIPPETS]
+    with pytest.raises(ConfigError, match="26 of 26 snippets have no prompt"):
+        make(bare, prompt="difference").prepare_data()
+    with pytest.raises(ConfigError, match="Choose one of with, without, difference"):
+        make(prompt="minus")
+
+
+def test_a_state_may_be_that_of_several_layers(ready, gpt2):
+    data = ready(layer=(5, 1))
+    assert (data.d_in, data.state_provenance["layer"]) == (2 * WIDTH, [1, 5])
+    extractor = LineStateExtractor(LineStateConfig(llm=str(gpt2), layer=(1, 5)))
+    for expected in extractor.extract([ProgramGroup(s.program()) for s in SNIPPETS], Exclusions()):
+        found = by_id(data)[expected.program_id].states
+        torch.testing.assert_close(found, torch.cat(list(expected.states), dim=1), rtol=1e-5, atol=1e-5)
+    assert data.left_out_of_cache().counts == {}
+
+
+def test_layers_of_one_cache_are_put_together_without_reading_again(make, llm_loads):
+    wide = make(layer=1, layers=(3, 5))
+    wide.prepare_data()
+    for layer in ((1, 5), (3,), None):
+        data = make(layer=layer)
+        data.prepare_data()
+        data.setup("fit")
+        assert data.rankable("test")[0].lines.states.shape[1] == data.d_in == WIDTH * len(layer or (1,))
+    assert len(llm_loads) == 1
+
+
+def test_lines_that_could_be_wrong():
+    item = snippet(0, code='def f(x):\n    """Sum."""\n    if x:\n        y = 1\n    else:\n        y = 2  # two\n')
+    numbers = np.array([0, 1, 2, 4, 5])
+    states = SnippetStates(item, LineStates("s0", numbers, torch.zeros(5, 1), None, 6), np.eye(5)[2])
+    assert eligible_lines([states])["s0"].tolist() == [True, False, True, False, True]
 
 
 def states_of(i, n, wrong=(0,)):

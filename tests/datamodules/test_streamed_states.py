@@ -25,8 +25,9 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture
 def make(corpus, gpt2):
-    def make(ranks=None, **settings):
-        data = StreamedStates(corpus, LineStateConfig(llm=str(gpt2)), **{**SETTINGS, **settings})
+    def make(ranks=None, layer=None, **settings):
+        states = LineStateConfig(llm=str(gpt2), layer=layer)
+        data = StreamedStates(corpus, states, **{**SETTINGS, **settings})
         if ranks is not None:
             rank, world_size = ranks
             strategy = SimpleNamespace(root_device=torch.device("cpu"))
@@ -49,6 +50,15 @@ def group_of(batch_states, cache):
     """Ids of the cached groups whose first state is among the rows."""
     firsts = {name: cache.groups([i]).states[0] for i, name in enumerate(cache.group_ids)}
     return [name for name, row in firsts.items() if torch.isclose(batch_states, row, rtol=1e-4, atol=1e-5).all(1).any()]
+
+
+def test_streamed_states_may_be_those_of_several_layers(make):
+    wide, *alone = (list(make(layer=layer).val_dataloader()) for layer in ((5, 1), 1, 5))
+    for batch, first, second in zip(wide, *alone, strict=True):
+        torch.testing.assert_close(batch.states, torch.cat([first.states, second.states], dim=1), rtol=1e-5, atol=1e-5)
+        assert {*map(tuple, first.pairs.tolist()), *map(tuple, second.pairs.tolist())} == {
+            *map(tuple, batch.pairs.tolist())
+        }
 
 
 def test_streamed_states_and_pairs_are_the_cached_ones(make, cached):

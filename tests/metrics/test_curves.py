@@ -19,7 +19,7 @@ from pttrust_lightning.metrics.curves import (
     reliability_curve,
     wilson_interval,
 )
-from pttrust_lightning.metrics.evaluation import VERDICT_METRICS
+from pttrust_lightning.metrics.evaluation import ELIGIBLE, TOKEN_METRICS, VERDICT_METRICS
 from pttrust_lightning.metrics.units import unit
 from pttrust_lightning.types import ScoredSnippet
 
@@ -248,7 +248,8 @@ def test_distances_that_cannot_be_are_refused(distances):
 
 
 def test_every_metric_has_a_unit():
-    assert all(unit(name) for name in (*METRICS, *VERDICT_METRICS))
+    assert all(unit(name) for name in (*METRICS, *VERDICT_METRICS, *TOKEN_METRICS))
+    assert all(unit(f"{name} (eligible)") == unit(name) != "" for name in ELIGIBLE)
     assert unit("test/recall@20%snippets") != unit("test/recall@20%lines") != ""
     assert unit("val/hit@3") == unit("hit@1") == "share of snippets"
     assert unit("no_such_metric") == ""

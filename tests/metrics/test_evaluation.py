@@ -8,6 +8,7 @@ from pttrust_lightning.errors import NonFiniteError
 from pttrust_lightning.metrics import (
     LINE_METRICS,
     METRICS,
+    TOKEN_METRICS,
     auroc,
     average_precision,
     brier_score,
@@ -15,11 +16,13 @@ from pttrust_lightning.metrics import (
     evaluate,
     evaluate_runs,
     expected_calibration_error,
+    others_last,
     paired_difference,
     paired_differences,
     paired_run_differences,
     rankable,
     snippet_metrics,
+    token_metrics,
 )
 from pttrust_lightning.types import ScoredSnippet
 
@@ -257,3 +260,58 @@ class TestRuns:
             evaluate_runs([])
         with pytest.raises(ValueError, match="scored by one method only"):
             evaluate_runs([run_of([1, 0]), run_of([1, 0, 1])])
+
+
+# --- tokens, and lines that could be wrong ----------------------------------------------------------------------------
+
+
+def test_token_figures_are_there_where_every_line_has_its_number_of_tokens():
+    rng = np.random.default_rng(0)
+    known = [s._replace(line_tokens=rng.integers(1, 12, size=len(s.labels))) for s in scored()]
+    metrics = evaluate(known, 50).metrics
+    assert tuple(metrics) == (*METRICS, *TOKEN_METRICS)
+    rows = [token_metrics(s.scores, s.labels, s.line_tokens) for s in known]
+    for name in TOKEN_METRICS:
+        assert metrics[name].value == pytest.approx(np.mean([row[name] for row in rows]), abs=1e-12)
+        assert metrics[name].low <= metrics[name].value <= metrics[name].high
+    assert tuple(evaluate([known[0]._replace(line_tokens=None), *known[1:]], 0).metrics) == METRICS
+    difference = paired_run_differences([known], [scored(skill=0.0)], 0)
+    assert tuple(difference) == METRICS  # of what both have
+
+
+def masks(snippets, seed=0):
+    rng = np.random.default_rng(seed)
+    return {s.snippet_id: rng.random(len(s.labels)) < 0.7 for s in snippets}
+
+
+def test_lines_that_cannot_be_wrong_rank_last_in_figures_of_eligible_lines():
+    snippets = scored()
+    eligible = masks(snippets)
+    metrics = evaluate_runs([snippets], 20, eligible=eligible).metrics
+    names = [name for name in metrics if name.endswith(" (eligible)")]
+    assert names == [f"{name} (eligible)" for name in ("hit@1", "hit@3", "hit@5", "hit@10", "mrr", "ifa")]
+    moved = [s._replace(scores=np.where(eligible[s.snippet_id], s.scores, -1e9)) for s in snippets]
+    expected = by_definition(moved)
+    for name in names:
+        assert metrics[name].value == pytest.approx(expected[name.removesuffix(" (eligible)")], abs=1e-12)
+    plain = evaluate(snippets, 20).metrics
+    assert {name: metrics[name] for name in plain} == plain  # all else is as without
+    assert metrics["hit@1 (eligible)"].value != plain["hit@1"].value
+
+
+def test_every_line_may_be_eligible_or_none():
+    snippets = scored(8)
+    every, none = ({s.snippet_id: np.full(len(s.labels), value) for s in snippets} for value in (True, False))
+    of_all, of_none = (evaluate_runs([snippets], 0, eligible=mask).metrics for mask in (every, none))
+    chance = evaluate([s._replace(scores=np.zeros(len(s.labels))) for s in snippets], 0).metrics
+    for name in ("hit@1", "mrr", "ifa"):
+        assert of_all[f"{name} (eligible)"].value == of_all[name].value
+        assert of_none[f"{name} (eligible)"].value == pytest.approx(chance[name].value)
+
+
+def test_a_mask_of_another_snippet_is_refused():
+    (s,) = scored(1)
+    with pytest.raises(ValueError, match="Snippet s0: eligible and scores differ in shape"):
+        others_last(s, np.ones(len(s.labels) + 1, dtype=bool))
+    with pytest.raises(KeyError):
+        evaluate_runs([[s]], 0, eligible={})

@@ -49,7 +49,7 @@ def test_snippet_scores_and_verdicts_read_back_and_files_without_them_are_read(t
     write_predictions(path, judged)
     assert [s[6:] for s in read_predictions(path)] == [s[6:] for s in judged]
     path.write_text(json.dumps(RECORD) + "\n")
-    assert read_predictions(path)[0][6:] == (None, None, None)
+    assert read_predictions(path)[0][6:] == (None,) * 4
 
 
 def test_nothing_scored_is_an_empty_file(tmp_path):

@@ -5,7 +5,7 @@ from torch import nn
 
 from pttrust_lightning.errors import ConfigError, LanguageModelError
 from pttrust_lightning.states.config import LineStateConfig
-from pttrust_lightning.states.layers import decoder_blocks, default_layer, resolve_layer, resolve_layers
+from pttrust_lightning.states.layers import decoder_blocks, default_layer, resolve_layer, resolve_layers, state_layers
 
 
 @pytest.mark.parametrize(("n_layers", "layer"), [(40, 9), (8, 1), (4, 0), (2, 0), (1, 0), (32, 7), (11, 1)])
@@ -73,3 +73,15 @@ def test_no_list_of_blocks_or_two_are_refused(lists, found):
 def test_settings_that_no_run_could_use_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         LineStateConfig(**settings)
+
+
+@pytest.mark.parametrize(("layer", "expected"), [(None, (1,)), (5, (5,)), ((6, 2, 6), (2, 6)), ([0], (0,))])
+def test_a_state_is_of_one_layer_or_of_several(layer, expected):
+    assert state_layers(layer, 8) == expected
+    assert resolve_layers(layer, (7, *expected), 8) == (*expected, 7)
+
+
+@pytest.mark.parametrize(("layer", "message"), [((), "names no block"), ((0, 8), "layer 8 does not exist")])
+def test_layers_that_make_no_state_are_refused(layer, message):
+    with pytest.raises(LanguageModelError, match=message):
+        state_layers(layer, 8)

@@ -2,7 +2,9 @@
 
 from pttrust_lightning.baselines.attention_probe import AttentionProbeBaseline
 from pttrust_lightning.baselines.base import Baseline, FeatureBaseline, LogisticLineScorer, PooledBaseline
+from pttrust_lightning.baselines.lookback import LookbackBaseline
 from pttrust_lightning.baselines.probe import ProbeBaseline
+from pttrust_lightning.baselines.probe_ranker import ProbeRankerBaseline
 from pttrust_lightning.baselines.random import RandomBaseline
 from pttrust_lightning.baselines.scoring import LineScorer, calibrated_scores, checked_scores, with_snippet_scores
 from pttrust_lightning.baselines.surface import SurfaceBaseline
@@ -12,7 +14,9 @@ BASELINES: dict[str, type[Baseline]] = {
     RandomBaseline.name: RandomBaseline,
     SurfaceBaseline.name: SurfaceBaseline,
     UncertaintyBaseline.name: UncertaintyBaseline,
+    LookbackBaseline.name: LookbackBaseline,
     ProbeBaseline.name: ProbeBaseline,
+    ProbeRankerBaseline.name: ProbeRankerBaseline,
     AttentionProbeBaseline.name: AttentionProbeBaseline,
 }
 """Baselines by name, in the order of the table."""
@@ -24,8 +28,10 @@ __all__ = [
     "FeatureBaseline",
     "LineScorer",
     "LogisticLineScorer",
+    "LookbackBaseline",
     "PooledBaseline",
     "ProbeBaseline",
+    "ProbeRankerBaseline",
     "RandomBaseline",
     "SurfaceBaseline",
     "UncertaintyBaseline",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from pttrust_lightning.baselines.base import Baseline, verdicts
+from pttrust_lightning.baselines.base import Baseline, seeded, verdicts
 from pttrust_lightning.errors import NonFiniteError
 from pttrust_lightning.models.attention_probe import AttentionProbe, ProbeReading
 from pttrust_lightning.types import FloatArray, SnippetStates
@@ -74,7 +73,7 @@ class AttentionProbeBaseline(Baseline):
             NonFiniteError: If a state is NaN or infinite.
         """
         seen, held_out = self._judged(train, "training"), self._judged(validation, "validation")
-        with _seeded(torch.initial_seed() if self.seed is None else self.seed):
+        with seeded(torch.initial_seed() if self.seed is None else self.seed):
             probe = AttentionProbe(seen.states[0].shape[1], self.width, self.heads)
             probe.standardiser.fit(torch.cat(seen.states))
             self._train(probe, seen, held_out)
@@ -157,16 +156,3 @@ def _read(probe: AttentionProbe, snippets: list[Tensor]) -> ProbeReading:
 
 def _loss(probe: AttentionProbe, snippets: _Judged) -> Tensor:
     return F.binary_cross_entropy_with_logits(_read(probe, snippets.states).snippet_scores, snippets.wrong)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Draws that depend on the seed alone and disturb no others, on one thread: the same on any number of cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)

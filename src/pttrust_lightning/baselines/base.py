@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -15,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import ThreadpoolController
 
 from pttrust_lightning.errors import ConfigError, NonFiniteError
-from pttrust_lightning.types import FloatArray, LabelledSplits, SnippetStates
+from pttrust_lightning.types import BoolArray, FloatArray, LabelledSplits, SnippetStates
 
 
 @functools.cache
@@ -24,9 +26,22 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _one_thread() -> Any:
+def one_thread() -> Any:
     """A context without threads: sums in the order that threads finish make scores depend on the number of cores."""
     return _thread_pools().limit(limits=1)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draws that depend on the seed alone and disturb no others, on one thread: the same on any number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Baseline(ABC):
@@ -36,7 +51,7 @@ class Baseline(ABC):
     """The row of the table that it fills."""
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """What the labelled data must be set to give (its options that must be true): ``uncertainty``, ``verdicts``."""
+    """What the labelled data must be set to give (its options that must be true): ``uncertainty``, ``lookback``, ..."""
 
     reads_states: ClassVar[bool]
     """Whether it looks at the line states, so that another layer or line rule gives it other scores."""
@@ -169,6 +184,84 @@ def rankable_only(snippets: Sequence[SnippetStates], name: str, split: str) -> l
     return kept
 
 
+def finite(features: FloatArray, name: str, snippet_id: str) -> FloatArray:
+    """The features, if all of them are finite.
+
+    Args:
+        features: ``(T, F)``.
+        name: The baseline that asks, for the message.
+        snippet_id: Where they come from, for the message.
+
+    Returns:
+        The features.
+
+    Raises:
+        NonFiniteError: If one is NaN or infinite.
+    """
+    if not np.isfinite(features).all():
+        raise NonFiniteError(
+            f"Baseline '{name}': features of snippet {snippet_id} are NaN or infinite. Extract its states "
+            f"again, in a wider dtype if they overflow."
+        )
+    return features
+
+
+def told_apart(labels: FloatArray, name: str) -> BoolArray:
+    """Which training lines are wrong, if there are right ones too.
+
+    Args:
+        labels: Relevance, ``(N,)``; any above 0 counts as wrong.
+        name: The baseline that asks, for the message.
+
+    Returns:
+        ``(N,)``.
+
+    Raises:
+        ConfigError: If all lines have the same label.
+    """
+    wrong = labels > 0
+    if wrong.all() or not wrong.any():
+        raise ConfigError(
+            f"Baseline '{name}': all {len(wrong)} training lines have the same label. "
+            f"Label snippets with both right and wrong lines."
+        )
+    return wrong
+
+
+def fitted_scales(features: FloatArray, components: int | None, whiten: bool = False) -> dict[str, FloatArray]:
+    """Standardisation, and principal components of what is standardised.
+
+    Args:
+        features: ``(N, F)``.
+        components: How many principal components to keep, at most; None keeps the standardised features.
+        whiten: Give each component unit variance; those that have none are left out.
+
+    Returns:
+        What ``scaled`` takes.
+    """
+    with one_thread():
+        scaler = StandardScaler().fit(features)
+        scales = {"mean": scaler.mean_, "scale": scaler.scale_}
+        if components is not None:
+            pca = PCA(min(components, *features.shape), svd_solver="full").fit(scaler.transform(features))
+            axes = pca.components_
+            if whiten:
+                deviations = np.sqrt(pca.explained_variance_)
+                kept = deviations > 1e-6 * deviations[0]  # of N lines at most N - 1; the others' would be rounding
+                axes = axes[kept] / deviations[kept, None]
+            scales |= {"centre": pca.mean_, "components": axes}
+        return scales
+
+
+def scaled(features: FloatArray, scales: Mapping[str, FloatArray]) -> FloatArray:
+    """Features as ``fitted_scales`` says, ``(N, F)`` to ``(N, F)`` or ``(N, components)``."""
+    with one_thread():
+        rows: FloatArray = (features - scales["mean"]) / scales["scale"]
+        if "components" in scales:
+            rows = (rows - scales["centre"]) @ scales["components"].T
+        return rows
+
+
 class LogisticLineScorer:
     """Logistic regression on standardised line features; the score is the logit.
 
@@ -185,26 +278,6 @@ class LogisticLineScorer:
         self._scales: dict[str, FloatArray] = {}
         self._weights: dict[str, FloatArray] = {}
 
-    def checked(self, features: FloatArray, snippet_id: str) -> FloatArray:
-        """The features, if all of them are finite.
-
-        Args:
-            features: ``(T, F)``.
-            snippet_id: Where they come from, for the message.
-
-        Returns:
-            The features.
-
-        Raises:
-            NonFiniteError: If one is NaN or infinite.
-        """
-        if not np.isfinite(features).all():
-            raise NonFiniteError(
-                f"Baseline '{self.name}': features of snippet {snippet_id} are NaN or infinite. Extract its states "
-                f"again, in a wider dtype if they overflow."
-            )
-        return features
-
     def prepare(self, features: FloatArray) -> FloatArray:
         """Fit the standardisation and PCA, and apply them.
 
@@ -214,19 +287,8 @@ class LogisticLineScorer:
         Returns:
             ``(N, F)``, or ``(N, components)``.
         """
-        with _one_thread():
-            scaler = StandardScaler().fit(features)
-            self._scales, self._weights = {"mean": scaler.mean_, "scale": scaler.scale_}, {}
-            if self.components is not None:
-                pca = PCA(min(self.components, *features.shape), svd_solver="full").fit(scaler.transform(features))
-                self._scales |= {"centre": pca.mean_, "components": pca.components_}
-            return self._prepared(features)
-
-    def _prepared(self, features: FloatArray) -> FloatArray:
-        rows: FloatArray = (features - self._scales["mean"]) / self._scales["scale"]
-        if "components" in self._scales:
-            rows = (rows - self._scales["centre"]) @ self._scales["components"].T
-        return rows
+        self._scales, self._weights = fitted_scales(features, self.components), {}
+        return scaled(features, self._scales)
 
     def fit_prepared(self, prepared: FloatArray, labels: FloatArray, c: float) -> Self:
         """Fit the regression to what ``prepare`` returned.
@@ -242,15 +304,10 @@ class LogisticLineScorer:
         Raises:
             ConfigError: If all lines are wrong.
         """
-        wrong = labels > 0
-        if wrong.all() or not wrong.any():
-            raise ConfigError(
-                f"Baseline '{self.name}': all {len(wrong)} training lines have the same label. "
-                f"Label snippets with both right and wrong lines."
-            )
+        wrong = told_apart(labels, self.name)
         self.c = c
         # Newton's method goes on to the optimum, where quasi-Newton ones stop nearby, at a place that rounding decides.
-        with _one_thread():
+        with one_thread():
             model = LogisticRegression(C=c, solver="newton-cholesky", tol=1e-8, max_iter=1000).fit(prepared, wrong)
         self._weights = {"weights": model.coef_, "offset": model.intercept_}
         return self
@@ -286,8 +343,9 @@ class LogisticLineScorer:
             raise RuntimeError(f"Baseline '{self.name}' was not fitted. Call fit first.")
         if not len(features):
             return np.empty(0)
-        with _one_thread():
-            logits: FloatArray = (self._prepared(features) @ self._weights["weights"].T + self._weights["offset"])[:, 0]
+        rows = scaled(features, self._scales)
+        with one_thread():
+            logits: FloatArray = (rows @ self._weights["weights"].T + self._weights["offset"])[:, 0]
         return logits
 
     def state(self) -> dict[str, FloatArray]:
@@ -317,21 +375,27 @@ def pooled(features: FloatArray) -> FloatArray:
     return np.concatenate([features.mean(axis=0), features.max(axis=0), features.min(axis=0), [len(features)]])
 
 
+def _named(part: str, state: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    return {f"{part}.{name}": values for name, values in state.items()}
+
+
+def part_of(state: Mapping[str, FloatArray], part: str) -> dict[str, FloatArray]:
+    """One part of a baseline's state, by its own names: ``lines.weights`` as ``weights``."""
+    own = f"{part}."
+    return {name.removeprefix(own): values for name, values in state.items() if name.startswith(own)}
+
+
 class PooledBaseline(Baseline):
-    """A logistic regression on features of each line, and another on what they pool to, which judges snippets.
+    """Scores lines by features of them, and judges snippets by a logistic regression on what these pool to.
 
-    The strength of the latter's L2 penalty is the one with the least cross-entropy on the validation snippets; of
-    equally good ones the strongest.
-
-    Args:
-        scorer: The regression on lines; not fitted yet.
+    The strength of its L2 penalty is the one with the least cross-entropy on the validation snippets; of equally good
+    ones the strongest.
     """
 
     snippet_cs: ClassVar[tuple[float, ...]] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     """Inverse strengths of the penalty to choose from, ascending."""
 
-    def __init__(self, scorer: LogisticLineScorer) -> None:
-        self._scorer = scorer
+    def __init__(self) -> None:
         self._snippet_scorer = LogisticLineScorer(self.name)
 
     @abstractmethod
@@ -351,11 +415,15 @@ class PooledBaseline(Baseline):
         Raises:
             NonFiniteError: If one is NaN or infinite.
         """
-        return self._scorer.checked(self.features(snippet), snippet.snippet.id)
+        return finite(self.features(snippet), self.name, snippet.snippet.id)
 
-    def score(self, snippet: SnippetStates) -> FloatArray:
-        """Logits of the snippet's lines, ``(T,)``."""
-        return self._scorer.score(self.checked_features(snippet))
+    @abstractmethod
+    def line_state(self) -> dict[str, FloatArray]:
+        """All that was fitted to lines, as arrays; empty before ``fit``."""
+
+    @abstractmethod
+    def load_line_state(self, state: Mapping[str, FloatArray]) -> None:
+        """Take over what ``line_state`` gave."""
 
     def fit_verdicts(self, train: Sequence[SnippetStates], validation: Sequence[SnippetStates]) -> Self:
         """Fit to the training snippets once for each of ``snippet_cs``, and keep the best on the validation split."""
@@ -373,24 +441,42 @@ class PooledBaseline(Baseline):
         """The logit of the regression on snippets."""
         return float(self._snippet_scorer.score(pooled(self.checked_features(snippet))[None])[0])
 
-    @property
-    def _scorers(self) -> dict[str, LogisticLineScorer]:
-        return {"lines": self._scorer, "snippets": self._snippet_scorer}
-
     def state(self) -> dict[str, FloatArray]:
-        """Scales and weights of both regressions, as far as they are fitted: ``lines.weights``, ..."""
-        parts = self._scorers.items()
-        return {f"{part}.{name}": values for part, scorer in parts for name, values in scorer.state().items()}
+        """What was fitted to lines and to snippets, as far as it is: ``lines.weights``, ..."""
+        return _named("lines", self.line_state()) | _named("snippets", self._snippet_scorer.state())
 
     def load_state(self, state: Mapping[str, FloatArray]) -> Self:
-        """Take over both regressions."""
-        for part, scorer in self._scorers.items():
-            own = f"{part}."
-            scorer.load_state({name.removeprefix(own): v for name, v in state.items() if name.startswith(own)})
+        """Take over both parts."""
+        self.load_line_state(part_of(state, "lines"))
+        self._snippet_scorer.load_state(part_of(state, "snippets"))
         return self
 
 
-class FeatureBaseline(PooledBaseline):
+class LogisticBaseline(PooledBaseline):
+    """A logistic regression on features of each line.
+
+    Args:
+        scorer: The regression on lines; not fitted yet.
+    """
+
+    def __init__(self, scorer: LogisticLineScorer) -> None:
+        super().__init__()
+        self._scorer = scorer
+
+    def score(self, snippet: SnippetStates) -> FloatArray:
+        """Logits of the snippet's lines, ``(T,)``."""
+        return self._scorer.score(self.checked_features(snippet))
+
+    def line_state(self) -> dict[str, FloatArray]:
+        """Scales and weights of the regression on lines."""
+        return self._scorer.state()
+
+    def load_line_state(self, state: Mapping[str, FloatArray]) -> None:
+        """Take over the regression on lines."""
+        self._scorer.load_state(state)
+
+
+class FeatureBaseline(LogisticBaseline):
     """A baseline with a given strength of the penalty.
 
     Args:
@@ -407,3 +493,24 @@ class FeatureBaseline(PooledBaseline):
         features = [self.checked_features(s) for s in snippets]
         self._scorer.fit(np.concatenate(features), np.concatenate([s.labels for s in snippets]))
         return self
+
+    def known(self, snippet: SnippetStates, feature: str) -> FloatArray:
+        """One of what it ``needs``.
+
+        Args:
+            snippet: The snippet; T scored lines.
+            feature: A field of ``LineStates``.
+
+        Returns:
+            ``(T, F)``.
+
+        Raises:
+            ConfigError: If it was not read with the states.
+        """
+        found: FloatArray | None = getattr(snippet.lines, feature)
+        if found is None:
+            raise ConfigError(
+                f"Baseline '{self.name}': the states of snippet {snippet.snippet.id} came without {feature}. "
+                f"Extract the states again with {feature}: true, or leave this baseline out."
+            )
+        return found

@@ -7,13 +7,13 @@ from typing import Self
 
 import numpy as np
 
-from pttrust_lightning.baselines.base import LogisticLineScorer, PooledBaseline, rankable_only
+from pttrust_lightning.baselines.base import LogisticBaseline, LogisticLineScorer, rankable_only
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.metrics import reciprocal_rank
 from pttrust_lightning.types import FloatArray, SnippetStates
 
 
-class ProbeBaseline(PooledBaseline):
+class ProbeBaseline(LogisticBaseline):
     """Logistic regression on the standardised raw line state, or on its principal components.
 
     The strength of the L2 penalty is the one with the best mean reciprocal rank on the validation split; of equally

@@ -73,7 +73,15 @@ def calibrated_scores(
             probabilities = calibration(torch.from_numpy(scores)).double().cpu().numpy()
         numbers, correct = snippet.lines.line_numbers, snippet.snippet.correct
         result.append(
-            ScoredSnippet(snippet.snippet.id, numbers, scores, probabilities, snippet.labels, correct=correct)
+            ScoredSnippet(
+                snippet.snippet.id,
+                numbers,
+                scores,
+                probabilities,
+                snippet.labels,
+                correct=correct,
+                line_tokens=snippet.lines.line_tokens,
+            )
         )
     return result
 

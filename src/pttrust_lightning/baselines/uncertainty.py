@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pttrust_lightning.baselines.base import FeatureBaseline
-from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.types import FloatArray, SnippetStates
 
 
@@ -20,10 +19,4 @@ class UncertaintyBaseline(FeatureBaseline):
         Raises:
             ConfigError: If they were not extracted with the states.
         """
-        uncertainty = snippet.lines.uncertainty
-        if uncertainty is None:
-            raise ConfigError(
-                f"Baseline '{self.name}': the states of snippet {snippet.snippet.id} came without token "
-                f"probabilities. Extract the states again with the LM head, or leave this baseline out."
-            )
-        return uncertainty
+        return self.known(snippet, "uncertainty")

@@ -95,12 +95,18 @@ class CacheContents(NamedTuple):
         """Contrastive pairs of a layer: those whose states differ in it."""
         return sum(entry.pairs - int(entry.equal_pairs[str(layer)]["count"]) for entry in self.entries)
 
-    def exclusions(self, layer: int) -> Exclusions:
-        """All that was left out of a layer, over the corpus and the shards."""
+    @property
+    def candidate_pairs(self) -> int:
+        """Contrastive pairs, those of equal states included."""
+        return sum(entry.pairs for entry in self.entries)
+
+    def exclusions(self, layer: int | None = None) -> Exclusions:
+        """All that was left out of a layer, over the corpus and the shards; None: of each, whatever its states."""
         total = exclusions_from_json(self.manifest.source_excluded)
         for entry in self.entries:
             total.merge(exclusions_from_json(entry.excluded))
-            total.merge(exclusions_from_json({EQUAL_STATES: entry.equal_pairs[str(layer)]}))
+            if layer is not None:
+                total.merge(exclusions_from_json({EQUAL_STATES: entry.equal_pairs[str(layer)]}))
         return total
 
 

@@ -1,4 +1,4 @@
-"""Reads one layer of a cache: whole groups, or single programs, as contiguous rows of mapped files."""
+"""Reads layers of a cache: whole groups, or single programs, as contiguous rows of mapped files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pttrust_lightning.types import LineStates, StateBatch
 
 
 class StateCache:
-    """One layer of a complete cache, open for reading.
+    """A complete cache, open for reading; its states are those of one layer, or of several one after the other.
 
     Groups are in the order of their ids, whichever ranks wrote them and however often they were interrupted. Shards are
     mapped, read-only, when they are first needed; no HDF5 file is open after the constructor. An instance may therefore
@@ -30,7 +30,7 @@ class StateCache:
     Args:
         folder: The cache's folder.
         key: Fields of the key that must agree; None takes whatever is there.
-        layer: The layer to read; None where the cache has only one.
+        layer: The layer to read, or several; None where the cache has only one.
         verify: Compare each shard's hash with the journal's, not only its size.
 
     Raises:
@@ -39,7 +39,7 @@ class StateCache:
     """
 
     def __init__(
-        self, folder: Path, key: CacheKey | None = None, layer: int | None = None, verify: bool = True
+        self, folder: Path, key: CacheKey | None = None, layer: int | Sequence[int] | None = None, verify: bool = True
     ) -> None:
         manifest = read_manifest(folder)
         if manifest is None:
@@ -48,7 +48,8 @@ class StateCache:
             manifest.check(folder, key, partial=True)
         if layer is None and len(manifest.layers) == 1:
             layer = manifest.layers[0]
-        if layer is None or layer not in manifest.layers:
+        layers = (layer,) if isinstance(layer, int) else tuple(layer or ())
+        if not layers or not set(layers) <= set(manifest.layers):
             raise CacheMismatchError(str(folder), "layer", manifest.layers, layer)
         contents = read_contents(folder, manifest)
         if not manifest.complete or len(contents.groups) != manifest.n_groups:
@@ -57,10 +58,10 @@ class StateCache:
                 "Run pttrust extract again with the same config: it goes on where it stopped."
             )
         self.folder = folder
-        self.layer = layer
+        self.layers = layers
         self.manifest: Manifest = manifest
         entries = sorted(contents.entries, key=lambda e: (e.file, e.groups))
-        self._shards = [read_index(folder, entry, manifest, layer, verify) for entry in entries]
+        self._shards = [read_index(folder, entry, manifest, layers, verify) for entry in entries]
         self.group_ids, self._where = _group_order(self._shards)
         self._programs = _program_places(folder, self._shards)
         self._maps: dict[int, _MappedShard] = {}
@@ -72,17 +73,22 @@ class StateCache:
     @property
     def d(self) -> int:
         """Width of a state."""
-        return self.manifest.d
+        return self.manifest.d * len(self.layers)
 
     @property
     def n_rows(self) -> int:
         """Line states in the cache."""
-        return sum(s.states.shape[0] for s in self._shards)
+        return sum(s.line_number.shape[0] for s in self._shards)
 
     @property
     def n_pairs(self) -> int:
-        """Contrastive pairs whose states differ in the layer."""
+        """Contrastive pairs whose states differ."""
         return sum(len(s.pairs) for s in self._shards)
+
+    @property
+    def n_equal_pairs(self) -> int:
+        """Contrastive pairs of equal states, which are dropped."""
+        return sum(s.n_equal_pairs for s in self._shards)
 
     def __contains__(self, program_id: str) -> bool:
         """Whether the program has states."""
@@ -101,9 +107,11 @@ class StateCache:
         where = self._where[np.asarray(indices, dtype=np.int64)]
         rows = np.empty((int((where[:, 2] - where[:, 1]).sum()), self.d), STORED_AS[self.manifest.storage_dtype])
         pairs = np.empty((int((where[:, 4] - where[:, 3]).sum()), 2), dtype=np.int64)
+        columns = [slice(i * self.manifest.d, (i + 1) * self.manifest.d) for i in range(len(self.layers))]
         row = pair = 0
         for s, begin, end, first_pair, last_pair in where.tolist():  # one copy a group, whatever its programs
-            rows[row : row + end - begin] = self._mapped(s).states[begin:end]
+            for own, stored in zip(columns, self._mapped(s).states, strict=True):
+                rows[row : row + end - begin, own] = stored[begin:end]
             n_pairs = last_pair - first_pair
             np.add(self._shards[s].pairs[first_pair:last_pair], row - begin, out=pairs[pair : pair + n_pairs])
             row += end - begin
@@ -119,12 +127,17 @@ class StateCache:
         s, p = self._programs[program_id]
         shard, mapped = self._shards[s], self._mapped(s)
         rows = slice(int(shard.program_offset[p]), int(shard.program_offset[p + 1]))
+        known = {name: stored[rows] for name, stored in mapped.line_fields.items()}
         return LineStates(
             program_id=program_id,
             line_numbers=mapped.line_number[rows].copy(),
-            states=decode_states(mapped.states[rows].copy(), self.manifest.storage_dtype),
-            uncertainty=None if mapped.uncertainty is None else mapped.uncertainty[rows].astype(np.float64),
+            states=decode_states(
+                np.concatenate([stored[rows] for stored in mapped.states], axis=1), self.manifest.storage_dtype
+            ),
+            uncertainty=known["uncertainty"].astype(np.float64) if "uncertainty" in known else None,
             n_lines=int(shard.program_lines[p]),
+            line_tokens=known["line_tokens"].copy() if "line_tokens" in known else None,
+            lookback=known["lookback"].astype(np.float64) if "lookback" in known else None,
         )
 
     def _mapped(self, shard: int) -> _MappedShard:
@@ -160,9 +173,9 @@ class _MappedShard:
                     data = mmap.mmap(stream.fileno(), shard.bytes, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise CacheError(f"{path} has changed since the cache was opened ({error}). Open it again.") from error
-        self.states = shard.states.of(data)
+        self.states = [place.of(data) for place in shard.states]
         self.line_number = shard.line_number.of(data)
-        self.uncertainty: AnyArray | None = None if shard.uncertainty is None else shard.uncertainty.of(data)
+        self.line_fields = {name: place.of(data) for name, place in shard.line_fields.items()}
 
 
 def _group_order(shards: Sequence[ShardIndex]) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:

@@ -19,8 +19,13 @@ data set                shape, type            meaning
 ``pairs``               (K, 2) int64           rows (in the shard) of each contrastive pair, group by group
 ``pair_offset``         (G + 1,) int64         group g has the pairs ``pair_offset[g] : pair_offset[g + 1]``
 ``distinct/{layer}``    (K,) uint8             1 where the pair's two states differ in this layer, else 0
+``line_tokens``         (N,) int64             tokens that start in each line; not in caches of earlier versions
 ``uncertainty``         (N, 3) float32         only where token probabilities were read
+``lookback``            (N, H) float32         only where attention was read: a column a head, block by block
 ======================  =====================  ================================================================
+
+What may be missing (``LINE_FIELDS``) was added without a new version: readers ask for it by name. Whether a run needs
+it is part of the manifest's key.
 
 Pairs are stored once, with a mark for each layer: whether a pair is dropped for its equal states then depends on the
 layer that is read, and not on which others are cached beside it.
@@ -51,6 +56,13 @@ STORED_AS: dict[str, type[np.generic]] = {"float32": np.float32, "float16": np.f
 """The numpy type of ``states`` on disk for each storage type."""
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]
+
+LINE_FIELDS: dict[str, tuple[type[np.generic], tuple[int | None, ...]]] = {
+    "line_tokens": (np.int64, ()),
+    "uncertainty": (np.float32, (3,)),
+    "lookback": (np.float32, (None,)),
+}
+"""What may be known of a line beside its states, fields of ``ProgramStates``: type on disk, shape after ``(N,)``."""
 
 
 class GroupStates(NamedTuple):

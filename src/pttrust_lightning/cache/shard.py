@@ -18,6 +18,7 @@ from pttrust_lightning.cache.journal import ShardEntry
 from pttrust_lightning.cache.manifest import Manifest, exclusions_to_json
 from pttrust_lightning.cache.pairs import EQUAL_STATES, distinct_pairs, equal_pairs, group_states
 from pttrust_lightning.cache.schema import (
+    LINE_FIELDS,
     AnyArray,
     GroupStates,
     distinct_field,
@@ -146,11 +147,12 @@ def _index(groups: Sequence[GroupStates]) -> dict[str, AnyArray]:
         "pairs": _concatenate([g.pairs + first_row[i] for i, g in enumerate(groups)]).reshape(-1, 2),
         "pair_offset": offsets([len(g.pairs) for g in groups]),
     }
-    uncertainty = [p.uncertainty for p in programs if p.uncertainty is not None]
-    if len(uncertainty) not in (0, len(programs)):
-        raise ValueError("uncertainty must be there for every program or for none")
-    if uncertainty:
-        arrays["uncertainty"] = np.concatenate(uncertainty).astype(np.float32)
+    for name, (dtype, _) in LINE_FIELDS.items():
+        parts = [part for p in programs if (part := getattr(p, name)) is not None]
+        if len(parts) not in (0, len(programs)):
+            raise ValueError(f"{name} must be there for every program or for none")
+        if parts:
+            arrays[name] = np.concatenate(parts).astype(dtype)
     return arrays
 
 

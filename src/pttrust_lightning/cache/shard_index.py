@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,14 @@ import numpy as np
 
 from pttrust_lightning.cache.journal import ITS_LINE, ShardEntry, mend
 from pttrust_lightning.cache.manifest import Manifest
-from pttrust_lightning.cache.schema import STORED_AS, AnyArray, decode_names, distinct_field, states_field
+from pttrust_lightning.cache.schema import (
+    LINE_FIELDS,
+    STORED_AS,
+    AnyArray,
+    decode_names,
+    distinct_field,
+    states_field,
+)
 from pttrust_lightning.errors import CacheError
 from pttrust_lightning.types import IntArray
 
@@ -53,23 +61,24 @@ class ShardIndex(NamedTuple):
     Attributes:
         file: File name in the cache's folder.
         bytes: Its size.
-        states: Where the chosen layer's states lie, ``(N, D)``.
+        states: Where each chosen layer's states lie, ``(N, D)``.
         line_number: Where the line numbers lie, ``(N,)``.
-        uncertainty: Where the token probabilities lie, ``(N, 3)``; None where there are none.
+        line_fields: Where what else is known of each line lies, ``(N,)`` or ``(N, F)``, by name.
         program_offset: Program p has the rows ``program_offset[p] : program_offset[p + 1]``.
         program_lines: Non-blank lines of each program.
         program_ids: The programs' ids.
         group_rows: Group g has the rows ``group_rows[g] : group_rows[g + 1]``.
         group_ids: The groups' ids.
-        pairs: Rows of each pair whose states differ in the chosen layer, ``(K, 2)``.
+        pairs: Rows of each pair whose states differ in one of the chosen layers, ``(K, 2)``.
         pair_offset: Group g has the pairs ``pair_offset[g] : pair_offset[g + 1]``.
+        n_equal_pairs: Number of the other pairs.
     """
 
     file: str
     bytes: int
-    states: ArrayPlace
+    states: tuple[ArrayPlace, ...]
     line_number: ArrayPlace
-    uncertainty: ArrayPlace | None
+    line_fields: dict[str, ArrayPlace]
     program_offset: IntArray
     program_lines: IntArray
     program_ids: list[str]
@@ -77,16 +86,17 @@ class ShardIndex(NamedTuple):
     group_ids: list[str]
     pairs: IntArray
     pair_offset: IntArray
+    n_equal_pairs: int
 
 
-def read_index(folder: Path, entry: ShardEntry, manifest: Manifest, layer: int, verify: bool) -> ShardIndex:
+def read_index(folder: Path, entry: ShardEntry, manifest: Manifest, layers: Sequence[int], verify: bool) -> ShardIndex:
     """Check a shard and read its small arrays.
 
     Args:
         folder: The cache's folder.
         entry: What the journal says of the shard.
         manifest: The cache's manifest.
-        layer: Whose states and pairs are to be read.
+        layers: Whose states and pairs are to be read.
         verify: Also compare the file's hash with the journal's.
 
     Raises:
@@ -103,12 +113,12 @@ def read_index(folder: Path, entry: ShardEntry, manifest: Manifest, layer: int, 
             if hashlib.file_digest(stream, "sha256").hexdigest() != entry.sha256:
                 raise CacheError(f"{path} differs from what was written (sha256). {mend(ITS_LINE)}")
     try:
-        return _read(path, entry, manifest, layer)
+        return _read(path, entry, manifest, layers)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise CacheError(f"{path} is not a shard of a state cache ({error}). {mend(ITS_LINE)}") from error
 
 
-def _read(path: Path, entry: ShardEntry, manifest: Manifest, layer: int) -> ShardIndex:
+def _read(path: Path, entry: ShardEntry, manifest: Manifest, layers: Sequence[int]) -> ShardIndex:
     """The index; raises ValueError or another plain error that names the field."""
     if manifest.storage_dtype not in STORED_AS:
         raise ValueError(f"the manifest's storage_dtype {manifest.storage_dtype!r} is none")
@@ -117,26 +127,38 @@ def _read(path: Path, entry: ShardEntry, manifest: Manifest, layer: int) -> Shar
             raise ValueError("it has a user block")
         types = {name: np.uint8 if name in _BYTES else np.int64 for name in _RANKS}
         places = {name: _locate(shard, name, types[name], rank, entry.bytes) for name, rank in _RANKS.items()}
-        states = _locate(shard, states_field(layer), STORED_AS[manifest.storage_dtype], 2, entry.bytes)
-        distinct_place = _locate(shard, distinct_field(layer), np.uint8, 1, entry.bytes)
-        there = shard.get("uncertainty", getlink=True) is not None
-        uncertainty = _locate(shard, "uncertainty", np.float32, 2, entry.bytes) if there else None
+        stored_as = STORED_AS[manifest.storage_dtype]
+        states = tuple(_locate(shard, states_field(layer), stored_as, 2, entry.bytes) for layer in layers)
+        distinct_places = [_locate(shard, distinct_field(layer), np.uint8, 1, entry.bytes) for layer in layers]
+        line_fields = {
+            name: _locate(shard, name, dtype, 1 + len(shape), entry.bytes)
+            for name, (dtype, shape) in LINE_FIELDS.items()
+            if shard.get(name, getlink=True) is not None
+        }
     small = {name: _load(path, place) for name, place in places.items() if name != "line_number"}
-    distinct = _load(path, distinct_place)
     n = places["line_number"].shape[0]
-    if states.shape != (n, manifest.d):
-        raise ValueError(f"field '{states_field(layer)}' has shape {states.shape}, expected ({n}, {manifest.d})")
-    if uncertainty is not None and uncertainty.shape != (n, 3):
-        raise ValueError(f"field 'uncertainty' has shape {uncertainty.shape}, expected ({n}, 3)")
-    if problem := _inconsistency(small, n) or _distrust(small, distinct, distinct_field(layer)):
+    for layer, place in zip(layers, states, strict=True):
+        if place.shape != (n, manifest.d):
+            raise ValueError(f"field '{states_field(layer)}' has shape {place.shape}, expected ({n}, {manifest.d})")
+    for name, place in line_fields.items():
+        own = zip(place.shape[1:], LINE_FIELDS[name][1], strict=True)
+        wanted = (n, *(length if asked is None else asked for length, asked in own))
+        if place.shape != wanted:
+            raise ValueError(f"field '{name}' has shape {place.shape}, expected {wanted}")
+    if problem := _inconsistency(small, n):
         raise ValueError(f"field {problem}")
+    differ = np.zeros(len(small["pairs"]), dtype=bool)
+    for layer, place in zip(layers, distinct_places, strict=True):
+        distinct = _load(path, place)
+        if problem := _distrust(small, distinct, distinct_field(layer)):
+            raise ValueError(f"field {problem}")
+        found = (n, len(distinct), int((distinct == 0).sum()))
+        said = (entry.rows, entry.pairs, entry.equal_pairs[str(layer)]["count"])
+        if found != said:
+            raise ValueError(f"it has {found} rows, pairs and pairs of equal states, where the journal says {said}")
+        differ |= distinct.astype(bool)
     program_ids = decode_names(small["program_id"], small["program_id_offset"])
     group_ids = decode_names(small["group_id"], small["group_id_offset"])
-    differ = distinct.astype(bool)
-    found = (n, len(differ), int((~differ).sum()))
-    said = (entry.rows, entry.pairs, entry.equal_pairs[str(layer)]["count"])
-    if found != said:
-        raise ValueError(f"it has {found} rows, pairs and pairs of equal states, where the journal says {said}")
     if len(set(group_ids)) < len(group_ids) or not set(group_ids) <= set(entry.groups):
         raise ValueError("field 'group_id' names groups twice, or others than the journal")
     return ShardIndex(
@@ -144,7 +166,7 @@ def _read(path: Path, entry: ShardEntry, manifest: Manifest, layer: int) -> Shar
         bytes=entry.bytes,
         states=states,
         line_number=places["line_number"],
-        uncertainty=uncertainty,
+        line_fields=line_fields,
         program_offset=small["program_offset"],
         program_lines=small["program_lines"],
         program_ids=program_ids,
@@ -152,6 +174,7 @@ def _read(path: Path, entry: ShardEntry, manifest: Manifest, layer: int) -> Shar
         group_ids=group_ids,
         pairs=small["pairs"][differ],
         pair_offset=np.concatenate([[0], np.cumsum(differ)])[small["pair_offset"]].astype(np.int64),
+        n_equal_pairs=int((~differ).sum()),
     )
 
 

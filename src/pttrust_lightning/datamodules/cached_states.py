@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from pttrust_lightning.cache.journal import CacheContents
 from pttrust_lightning.cache.manifest import MANIFEST_NAME, CacheKey, Manifest, exclusions_to_json, read_manifest
+from pttrust_lightning.cache.pairs import EQUAL_STATES
 from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.cache.schema import STORED_AS, StorageDtype
 from pttrust_lightning.cache.writer import cache_contents, fill_cache, finish_cache, open_manifest, owner
@@ -24,8 +25,8 @@ from pttrust_lightning.datamodules.line_states import LineStatesDataModule
 from pttrust_lightning.errors import CacheError, ConfigError
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
-from pttrust_lightning.states.language_model import load_config
-from pttrust_lightning.states.layers import resolve_layer
+from pttrust_lightning.states.language_model import load_config, provenance
+from pttrust_lightning.states.layers import resolve_layers, state_layers
 from pttrust_lightning.types import Exclusions, ProgramGroup
 
 _PROBED_GROUPS = 64
@@ -114,6 +115,11 @@ class CachedStates(LineStatesDataModule):
         """The file in which the cache says what it was made from."""
         return self.cache_dir / MANIFEST_NAME
 
+    @property
+    def with_lookback(self) -> bool:
+        """Whether attention is read too; not, where nothing asks for it."""
+        return False
+
     def fingerprint(self) -> str | None:
         """What changes whenever the corpus may have changed, without reading it; None where that is not known."""
         return None
@@ -139,7 +145,7 @@ class CachedStates(LineStatesDataModule):
             return self._report(cache_contents(self.cache_dir), filled=False)
         exclusions = Exclusions()
         wanted = self.wanted(exclusions)
-        manifest = open_manifest(self.cache_dir, {**self._state_key(), **wanted.key}, self.d_in, self.storage_dtype)
+        manifest = open_manifest(self.cache_dir, {**self._state_key(), **wanted.key}, self._width, self.storage_dtype)
         filling = not manifest.complete
         ranks.barrier()  # no rank begins to write before all have seen what is there
         if filling:
@@ -156,23 +162,40 @@ class CachedStates(LineStatesDataModule):
         Raises:
             CacheError: It is missing, incomplete or damaged, or comes from another LLM.
         """
-        key = {name: value for name, value in self._state_key().items() if name != "layers"}
-        return StateCache(self.cache_dir, key, self._layer(), verify=self.verify_cache)
+        return self._open(self.verify_cache)
 
     def left_out_of_cache(self) -> Exclusions:
         """All that has no state in the cache, or no part in its pairs, by reason."""
         contents = cache_contents(self.cache_dir)
-        return Exclusions() if contents is None else contents.exclusions(self._layer())
+        if contents is None:
+            return Exclusions()
+        layers = self._layers()
+        if len(layers) == 1:
+            return contents.exclusions(*layers)
+        # The journals count equal pairs layer by layer: which are equal in all of several, only the shards tell.
+        left_out = contents.exclusions()
+        left_out.add(EQUAL_STATES, "", self._open(verify=False).n_equal_pairs)
+        return left_out
 
-    def _layer(self) -> int:
-        return resolve_layer(self.states.layer, load_config(self.states).num_hidden_layers)
+    def _open(self, verify: bool) -> StateCache:
+        key = {name: value for name, value in self._state_key().items() if name != "layers"}
+        return StateCache(self.cache_dir, key, self._layers(), verify=verify)
+
+    @property
+    def _width(self) -> int:
+        """Width of the state in one layer."""
+        return int(load_config(self.states).hidden_size)
+
+    def _layers(self) -> tuple[int, ...]:
+        """The layers that make up a state."""
+        return state_layers(self.states.layer, load_config(self.states).num_hidden_layers)
 
     def _state_key(self) -> CacheKey:
         """The states' part of the cache's key: as provenance, but of all layers that are cached."""
-        key = self.state_provenance
+        key = provenance(self.states)._asdict()
+        del key["layer"]
         n_layers = load_config(self.states).num_hidden_layers
-        layers = {key.pop("layer"), *(resolve_layer(layer, n_layers) for layer in self.states.layers)}
-        return {**key, "layers": sorted(layers)}
+        return {**key, "layers": list(resolve_layers(self.states.layer, self.states.layers, n_layers))}
 
     def _fingerprint(self) -> dict[str, Any]:
         corpus = self.fingerprint()
@@ -195,7 +218,9 @@ class CachedStates(LineStatesDataModule):
         states = dataclasses.replace(self.states, layers=tuple(manifest.layers))
         self._announce_size(wanted, len(manifest.layers), len(done), 0 if here is None else here.rows)
         # Loaded when the first states are asked for: nothing may be missing.
-        extractor = lru_cache(partial(LineStateExtractor, states, self.with_uncertainty, self.storage_dtype))
+        extractor = lru_cache(
+            partial(LineStateExtractor, states, self.with_uncertainty, self.storage_dtype, self.with_lookback)
+        )
         missing = (
             g
             for g in wanted.groups()
@@ -228,7 +253,7 @@ class CachedStates(LineStatesDataModule):
     def _announce_size(self, wanted: Wanted, n_layers: int, n_done: int, rows_done: int) -> None:
         """Say beforehand what the reading will write, and refuse what the disk cannot hold."""
         lines = max(wanted.n_lines - rows_done, 0)
-        row = self.d_in * np.dtype(STORED_AS[self.storage_dtype]).itemsize * n_layers
+        row = self._width * np.dtype(STORED_AS[self.storage_dtype]).itemsize * n_layers
         self.cache_dir.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.cache_dir).free
         rank_zero_info(
@@ -246,9 +271,10 @@ class CachedStates(LineStatesDataModule):
         if contents is None:
             return
         left_out = self.left_out_of_cache()
+        n_pairs = contents.candidate_pairs - left_out.counts[EQUAL_STATES]
         rank_zero_info(
-            f"State cache {self.cache_dir}: {contents.rows} line states, {contents.pairs(self._layer())} contrastive "
-            f"pairs; {sum(left_out.counts.values())} items were left out, counted by reason in {MANIFEST_NAME} and the "
+            f"State cache {self.cache_dir}: {contents.rows} line states, {n_pairs} contrastive pairs; "
+            f"{sum(left_out.counts.values())} items were left out, counted by reason in {MANIFEST_NAME} and the "
             "journals beside it"
         )
         for line in left_out.describe() if filled else []:

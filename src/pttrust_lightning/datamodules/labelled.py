@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
+from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.cache.schema import StorageDtype
 from pttrust_lightning.datamodules.cached_states import CachedStates, Wanted
 from pttrust_lightning.datamodules.splits import Split, first_by_group, merge_groups, split_by_fold, split_by_group
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.source.corpora.selection import corpus_sha256
 from pttrust_lightning.source.labelled.base import LabelledSource
-from pttrust_lightning.source.languages import fingerprint
+from pttrust_lightning.source.languages import could_be_wrong, fingerprint
 from pttrust_lightning.source.lines import non_blank_lines
 from pttrust_lightning.source.surface import SURFACE_FEATURES, surface_features
 from pttrust_lightning.states.config import LineStateConfig
+from pttrust_lightning.states.language_model import load_config
 from pttrust_lightning.states.uncertainty import UNCERTAINTY_FEATURES
-from pttrust_lightning.types import Exclusions, FloatArray, LabelledSnippet, ProgramGroup, SnippetBatch, SnippetStates
+from pttrust_lightning.types import (
+    BoolArray,
+    Exclusions,
+    FloatArray,
+    LabelledSnippet,
+    LineStates,
+    Mutant,
+    Program,
+    ProgramGroup,
+    SnippetBatch,
+    SnippetStates,
+)
+
+PromptUse = Literal["with", "without", "difference"]
+
+WITHOUT_PROMPT = "#without_prompt"
+"""Follows the id of a snippet in the cache, where it is read once more without its prompt."""
 
 NO_STATES = "labelled snippet without a scored line"
+NO_DIFFERENCE = "labelled snippet with a line that cannot be scored without its prompt"
 UNSCORED_WRONG_LINES = "wrong line that is not scored (beyond the context)"
 NOT_RANKABLE = "snippet with fewer than two scored lines or no wrong one (neither trains nor tests the ranking)"
 
 
 class LabelledLines(CachedStates):
     """Labelled snippets with their line states, split by problem; copies of a snippet count as of its problem.
+
+    What the problem statement does to a state is given beside the state and never in its place: an encoder learns from
+    programs as they are, and its input must be of that kind, whatever precedes the line. So ``prompt: difference``
+    leaves the states those with the prompt, and adds the feature ``prompt_difference``.
 
     Args:
         snippets: The labelled snippets.
@@ -46,6 +70,11 @@ class LabelledLines(CachedStates):
         uncertainty: Also read token probabilities (runs the whole LLM), for the uncertainty baseline.
         verdicts: Whether the loaders also give the snippets that cannot be ranked, the correct ones above all: what
             snippet heads, weak labels and the attention probe learn from. What only ranks passes over them.
+        lookback: Also read how much each attention head looks back at the prompt (runs the whole LLM, without fused
+            attention kernels), for the lookback baseline. Every snippet must have a prompt.
+        prompt: Whether the LLM reads the snippets ``with`` their prompts or ``without``. ``difference``: both, into one
+            cache; a line's state is the one with the prompt, and the difference of the two is a feature beside it, 0
+            for a snippet that has no prompt.
         storage_dtype: How states are stored.
         shard_megabytes: Size of the cache's files, 32,768 lines at most; three are held in memory while it is filled.
         verify_cache: Compare the shards' hashes when the cache is opened.
@@ -66,6 +95,8 @@ class LabelledLines(CachedStates):
         train_snippets: int | None = None,
         uncertainty: bool = True,
         verdicts: bool = False,
+        lookback: bool = False,
+        prompt: PromptUse = "with",
         storage_dtype: StorageDtype = "float32",
         shard_megabytes: float = 64.0,
         verify_cache: bool = True,
@@ -74,6 +105,10 @@ class LabelledLines(CachedStates):
         super().__init__(states, cache_dir, storage_dtype, shard_megabytes, verify_cache, num_workers)
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}. Set it to at least 1.")
+        if prompt not in get_args(PromptUse):
+            raise ConfigError(f"Unknown prompt {prompt!r}. Choose one of {', '.join(get_args(PromptUse))}.")
+        if lookback and prompt == "without":
+            raise ConfigError("lookback looks back at the prompt. Set prompt: with, or lookback: false.")
         self.snippets = snippets
         self.batch_size = batch_size
         self.val_fraction = val_fraction
@@ -84,6 +119,8 @@ class LabelledLines(CachedStates):
         self.train_snippets = train_snippets
         self.uncertainty = uncertainty
         self.verdicts = verdicts
+        self.lookback = lookback
+        self.prompt: PromptUse = prompt
         self._read: tuple[list[LabelledSnippet], Exclusions] | None = None
 
     @property
@@ -92,27 +129,74 @@ class LabelledLines(CachedStates):
         return self.uncertainty
 
     @property
+    def with_lookback(self) -> bool:
+        """Whether attention is read too."""
+        return self.lookback
+
+    @property
     def feature_widths(self) -> dict[str, int]:
         """Columns of each of ``line_features``, known before anything is read."""
         widths = {"surface": len(SURFACE_FEATURES)}
-        return widths | ({"uncertainty": len(UNCERTAINTY_FEATURES)} if self.uncertainty else {})
+        if self.uncertainty:
+            widths["uncertainty"] = len(UNCERTAINTY_FEATURES)
+        if self.lookback:
+            llm = load_config(self.states)
+            widths["lookback"] = llm.num_hidden_layers * llm.num_attention_heads
+        if self.prompt == "difference":
+            widths["prompt_difference"] = self.d_in
+        return widths
+
+    @property
+    def state_provenance(self) -> dict[str, Any]:
+        """As of every state, and whether the prompt was read; that makes no other state of it for an encoder."""
+        return {**super().state_provenance, "prompt": self.prompt}
 
     def settings(self) -> dict[str, Any]:
-        """Whether token probabilities are read."""
-        return {"uncertainty": self.uncertainty}
+        """What is read beside the states. Named where it is only: older caches know nothing of it."""
+        return {
+            "uncertainty": self.uncertainty,
+            **({"lookback": True} if self.lookback else {}),
+            **({"prompt": self.prompt} if self.prompt == "difference" else {}),
+        }
 
     def wanted(self, exclusions: Exclusions) -> Wanted:
-        """The snippets, without their labels: new labels need no new states."""
+        """The snippets, without their labels: new labels need no new states.
+
+        Raises:
+            ConfigError: Snippets have no prompt, where it is asked for.
+        """
         snippets, left_out = self._snippets()
         exclusions.merge(left_out)
-        programs = [s.program() for s in snippets]
+        self._check_prompts(snippets)
+        programs = [s.program() if self.prompt != "without" else _without_prompt(s.program()) for s in snippets]
+        groups = [self._group(program) for program in programs]
         return Wanted(
             key={"corpus_sha256": corpus_sha256(programs), **self.settings()},
-            groups=lambda: map(ProgramGroup, programs),
+            groups=lambda: iter(groups),
             expand=lambda group: group,
-            n_groups=len(programs),
-            n_lines=sum(len(non_blank_lines(program.code)) for program in programs),
+            n_groups=len(groups),
+            n_lines=sum(len(non_blank_lines(program.code)) for group in groups for program in group.programs),
         )
+
+    def _group(self, program: Program) -> ProgramGroup:
+        """The program, and the same without its prompt where the difference is asked for."""
+        if self.prompt != "difference" or not program.prompt:
+            return ProgramGroup(program)
+        alone = dataclasses.replace(_without_prompt(program), id=program.id + WITHOUT_PROMPT)
+        return ProgramGroup(program, (Mutant(alone, (), ()),))
+
+    def _check_prompts(self, snippets: Sequence[LabelledSnippet]) -> None:
+        """Refuse snippets without a prompt where it is what is asked about, and say of how many it is not."""
+        missing = [s.id for s in snippets if not s.prompt]
+        shown = f"{len(missing)} of {len(snippets)} snippets have no prompt ({', '.join(missing[:3])})"
+        if self.lookback and missing:
+            raise ConfigError(
+                f"lookback looks back at the prompt, but {shown}. Set lookback: false, or leave them out."
+            )
+        if self.prompt == "difference" and missing:
+            if len(missing) == len(snippets):
+                raise ConfigError(f"prompt: difference, but {shown}. Set prompt: with.")
+            rank_zero_info(f"{shown}: their prompt_difference is 0")
 
     def _snippets(self) -> tuple[list[LabelledSnippet], Exclusions]:
         if self._read is None:
@@ -142,7 +226,10 @@ class LabelledLines(CachedStates):
             if snippet.id not in cache:
                 self.exclusions.add(NO_STATES, snippet.id)
                 continue
-            lines = cache.program(snippet.id)
+            lines = self._lines(cache, snippet)
+            if lines is None:
+                self.exclusions.add(NO_DIFFERENCE, snippet.id)
+                continue
             labels = np.isin(lines.line_numbers, snippet.wrong_lines).astype(np.float64)
             self.exclusions.add(UNSCORED_WRONG_LINES, snippet.id, len(snippet.wrong_lines) - int(labels.sum()))
             item = SnippetStates(snippet, lines, labels)
@@ -173,6 +260,23 @@ class LabelledLines(CachedStates):
         if stage == "fit":
             for line in self.exclusions.describe():
                 rank_zero_info(f"  {line}")
+
+    def _lines(self, cache: StateCache, snippet: LabelledSnippet) -> LineStates | None:
+        """A snippet's line states, with the difference that its prompt makes where that is asked for; None without."""
+        lines = cache.program(snippet.id)
+        if self.prompt != "difference":
+            return lines
+        difference = torch.zeros_like(lines.states)
+        if snippet.prompt:
+            name = snippet.id + WITHOUT_PROMPT
+            if name not in cache:
+                return None
+            alone = cache.program(name)  # there is room for more lines without the prompt
+            same = np.isin(alone.line_numbers, lines.line_numbers)
+            if same.sum() < len(lines.line_numbers):
+                return None
+            difference = lines.states - alone.states[same]
+        return dataclasses.replace(lines, prompt_difference=difference.double().numpy())
 
     def splits(self, snippets: Sequence[LabelledSnippet], fingerprints: Sequence[str] | None = None) -> list[Split]:
         """The split of each snippet: what shares a problem, or is a copy but for layout, comments and names, is in one.
@@ -231,12 +335,25 @@ class LabelledLines(CachedStates):
 def line_features(item: SnippetStates) -> dict[str, FloatArray]:
     """What is known of a snippet's scored lines beside their states, by name, ``(T, F)`` each.
 
-    ``surface``: ``SURFACE_FEATURES``. ``uncertainty``: ``UNCERTAINTY_FEATURES``, where they were read.
+    ``surface``: ``SURFACE_FEATURES``. Where they were read: ``uncertainty``, ``UNCERTAINTY_FEATURES``; ``lookback``, a
+    column a head; ``prompt_difference``, as wide as a state.
     """
     features = {"surface": surface_features(item.snippet.code, item.lines.line_numbers.tolist())}
-    if item.lines.uncertainty is not None:
-        features["uncertainty"] = item.lines.uncertainty
+    for name in ("uncertainty", "lookback", "prompt_difference"):
+        if (part := getattr(item.lines, name)) is not None:
+            features[name] = part
     return features
+
+
+def _without_prompt(program: Program) -> Program:
+    return dataclasses.replace(program, prompt="")
+
+
+def eligible_lines(items: Sequence[SnippetStates]) -> dict[str, BoolArray]:
+    """Which scored lines of each snippet could be wrong at all, by the snippet's id, ``(T,)`` each."""
+    return {
+        s.snippet.id: np.array(could_be_wrong(s.snippet.code, s.snippet.language))[s.lines.line_numbers] for s in items
+    }
 
 
 class DescribedSnippet(NamedTuple):

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningDataModule
 
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.language_model import load_config, provenance
+from pttrust_lightning.states.layers import state_layers
 
 
 class LineStatesDataModule(LightningDataModule):
@@ -24,7 +25,8 @@ class LineStatesDataModule(LightningDataModule):
     @property
     def d_in(self) -> int:
         """Width of a state, from the LLM's configuration: known before any state is read."""
-        return int(load_config(self.states).hidden_size)
+        llm = load_config(self.states)
+        return int(llm.hidden_size) * len(state_layers(self.states.layer, llm.num_hidden_layers))
 
     @property
     def state_provenance(self) -> dict[str, Any]:

@@ -174,7 +174,8 @@ def _batches(extractor: LineStateExtractor, groups: list[ProgramGroup], size: in
     for group in groups:
         own = group_states(group, [found[p.id] for p in group.programs if p.id in found], exclusions)
         if own.programs:
-            rows = torch.cat([states.states[0] for states in own.programs]).float()
+            # of several layers, one after the other
+            rows = torch.cat([states.states.transpose(0, 1).flatten(1) for states in own.programs]).float()
             pairs = torch.from_numpy(own.pairs)
             parts.append(StateBatch(rows, pairs[distinct_pairs(rows[pairs[:, 0]], rows[pairs[:, 1]])]))
     for i in range(0, len(parts), size):

@@ -82,7 +82,7 @@ class Look(NamedTuple):
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one a colour
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (5, 1, 1, 1)), (0, (1.2, 1)))
 
-_KNOWN = ("pttrust", "surface", "probe", "uncertainty", "sae_no_contrast", "lookback_lens", "attention_probe")
+_KNOWN = ("pttrust", "surface", "probe", "uncertainty", "sae_no_contrast", "lookback", "attention_probe")
 """Methods that are in every table, each with a colour of its own and a solid line."""
 
 CHANCE = "random"

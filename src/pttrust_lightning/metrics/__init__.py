@@ -4,11 +4,13 @@ from pttrust_lightning.metrics.evaluation import (
     LINE_METRICS,
     LOWER_IS_BETTER,
     METRICS,
+    TOKEN_METRICS,
     VERDICT_METRICS,
     Estimate,
     Evaluation,
     evaluate,
     evaluate_runs,
+    others_last,
     paired_difference,
     paired_differences,
     paired_run_differences,
@@ -37,6 +39,13 @@ from pttrust_lightning.metrics.functional import (
 )
 from pttrust_lightning.metrics.line_ranking import LineRankingMetrics
 from pttrust_lightning.metrics.reconstruction import FractionOfVarianceUnexplained
+from pttrust_lightning.metrics.token_level import (
+    TOKEN_KS,
+    full_coverage_at_k,
+    token_metrics,
+    token_precision_at_k,
+    token_recall_at_k,
+)
 
 __all__ = [
     "KS",
@@ -44,6 +53,8 @@ __all__ = [
     "LOWER_IS_BETTER",
     "METRICS",
     "REVIEW_METRICS",
+    "TOKEN_KS",
+    "TOKEN_METRICS",
     "VERDICT_METRICS",
     "Estimate",
     "Evaluation",
@@ -58,10 +69,12 @@ __all__ = [
     "evaluate",
     "evaluate_runs",
     "expected_calibration_error",
+    "full_coverage_at_k",
     "hit_at_k",
     "initial_false_alarms",
     "line_recall_at_k",
     "ndcg",
+    "others_last",
     "paired_difference",
     "paired_differences",
     "paired_run_differences",
@@ -72,4 +85,7 @@ __all__ = [
     "risk_coverage",
     "snippet_metric_names",
     "snippet_metrics",
+    "token_metrics",
+    "token_precision_at_k",
+    "token_recall_at_k",
 ]

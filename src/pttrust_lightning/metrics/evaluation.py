@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,8 @@ from pttrust_lightning.metrics.functional import (
     snippet_metrics,
 )
 from pttrust_lightning.metrics.review import weighted_review
-from pttrust_lightning.types import FloatArray, ScoredSnippet
+from pttrust_lightning.metrics.token_level import token_metric_names, token_metrics
+from pttrust_lightning.types import BoolArray, FloatArray, ScoredSnippet
 
 LINE_METRICS = ("auroc", "average_precision", "brier", "brier_skill", "ece")
 """Metrics over the lines of all rankable snippets together."""
@@ -28,7 +29,15 @@ METRICS: tuple[str, ...] = (*snippet_metric_names(KS), *LINE_METRICS)
 VERDICT_METRICS: tuple[str, ...] = (*(f"snippet_{name}" for name in LINE_METRICS), *REVIEW_METRICS)
 """Further keys for methods that judge whole snippets: those of lines, over snippets, and of reviewing snippets."""
 
-LOWER_IS_BETTER: frozenset[str] = frozenset({"ifa", "brier", "ece", "snippet_brier", "snippet_ece", "aurc"})
+TOKEN_METRICS: tuple[str, ...] = token_metric_names()
+"""Further keys, where the number of tokens of every line is known: the figures that PtTrust's authors report."""
+
+ELIGIBLE = (*(f"hit@{k}" for k in KS), "mrr", "ifa")
+"""Metrics that are also given as ``"<name> (eligible)"``, where it is known which lines could be wrong at all."""
+
+LOWER_IS_BETTER: frozenset[str] = frozenset(
+    {"ifa", "ifa (eligible)", "brier", "ece", "snippet_brier", "snippet_ece", "aurc"}
+)
 """Metrics where less is better; for all others more is."""
 
 ECE_BINS = 15
@@ -55,8 +64,8 @@ class Evaluation(NamedTuple):
     """What a method scored, and on how much.
 
     Attributes:
-        metrics: An estimate for each of ``METRICS``, and for each of ``VERDICT_METRICS`` where the method judges
-            snippets.
+        metrics: An estimate for each of ``METRICS``; for each of ``VERDICT_METRICS`` where the method judges snippets;
+            for ``TOKEN_METRICS`` and those of ``ELIGIBLE`` where they could be told.
         n_snippets: Rankable snippets: at least two scored lines, at least one of them wrong. Others do not count.
         n_lines: Scored lines of those.
         n_wrong_lines: Wrong lines among those.
@@ -180,6 +189,12 @@ def _weighted_metrics(weights: FloatArray, snippets: Sequence[ScoredSnippet]) ->
     result = {name: means[:, i] for i, name in enumerate(names)}
     result["auroc"], result["average_precision"] = _weighted_ranking(weights, snippets)
     result.update(_weighted_calibration(weights, snippets))
+    of_tokens = [
+        list(token_metrics(s.scores, s.labels, s.line_tokens).values()) for s in snippets if s.line_tokens is not None
+    ]
+    if len(of_tokens) == len(snippets):
+        means = weights @ np.array(of_tokens) / weights.sum(axis=1, keepdims=True)
+        result.update(zip(TOKEN_METRICS, means.T, strict=True))
     return result
 
 
@@ -216,6 +231,38 @@ def _judged_runs(runs: Sequence[Sequence[ScoredSnippet]]) -> list[list[ScoredSni
     """The judged snippets of each run, in the order of the first; no runs where no snippet is judged."""
     judged = [_judged_only(run) for run in runs]
     return [judged[0], *(_matched(judged[0], run) for run in judged[1:])] if any(judged) else []
+
+
+def _weighted_eligible(
+    weights: FloatArray, snippets: Sequence[ScoredSnippet], eligible: Mapping[str, BoolArray]
+) -> dict[str, FloatArray]:
+    """Each of ``ELIGIBLE`` with the lines that cannot be wrong ranked last, by the name it is reported under."""
+    moved = [others_last(s, eligible[s.snippet_id]) for s in snippets]
+    of_snippets = [snippet_metrics(s.scores, s.labels, KS) for s in moved]
+    means = weights @ np.array([[of_one[name] for name in ELIGIBLE] for of_one in of_snippets])
+    return {f"{name} (eligible)": means[:, i] / weights.sum(axis=1) for i, name in enumerate(ELIGIBLE)}
+
+
+def others_last(snippet: ScoredSnippet, eligible: BoolArray) -> ScoredSnippet:
+    """The snippet with the lines that are not eligible ranked last, tied with each other.
+
+    They stay lines of the snippet: one that is wrong all the same counts as found last, and no snippet drops out, so
+    that figures with and without are of the same snippets.
+
+    Args:
+        snippet: The snippet; T scored lines.
+        eligible: Which of them could be wrong, ``(T,)``.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    if eligible.shape != snippet.scores.shape:
+        raise ValueError(
+            f"Snippet {snippet.snippet_id}: eligible and scores differ in shape, {eligible.shape} and "
+            f"{snippet.scores.shape}."
+        )
+    _, rank = np.unique(snippet.scores, return_inverse=True)
+    return snippet._replace(scores=np.where(eligible, rank.astype(np.float64), -1.0))
 
 
 def _estimate(values: FloatArray, confidence: float) -> Estimate:
@@ -277,7 +324,11 @@ def evaluate(
 
 
 def evaluate_runs(
-    runs: Sequence[Sequence[ScoredSnippet]], bootstrap_samples: int = 1000, seed: int = 0, confidence: float = 0.95
+    runs: Sequence[Sequence[ScoredSnippet]],
+    bootstrap_samples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    eligible: Mapping[str, BoolArray] | None = None,
 ) -> Evaluation:
     """The mean of every metric over training runs, with intervals that hold the noise of training.
 
@@ -289,16 +340,19 @@ def evaluate_runs(
         bootstrap_samples: Number of resamples; 0 leaves the intervals NaN.
         seed: Of the resamples.
         confidence: Share of the resamples inside the interval.
+        eligible: Which lines of each snippet could be wrong, by the snippet's id, ``(T,)`` each. Adds the metrics of
+            ``ELIGIBLE`` with the other lines ranked last, whatever their scores.
 
     Returns:
         As :func:`evaluate`.
 
     Raises:
         NonFiniteError: As :func:`evaluate`.
+        KeyError: If ``eligible`` lacks a snippet.
         ValueError: As :func:`evaluate`; or there is no run, or runs do not hold the same snippets, lines and labels.
     """
     kept, judged = _rankable_runs(runs), _judged_runs(runs)
-    values = _mean_metrics(_weights(len(kept[0]), bootstrap_samples, seed, confidence), kept, seed)
+    values = _mean_metrics(_weights(len(kept[0]), bootstrap_samples, seed, confidence), kept, seed, eligible)
     if judged:
         values |= _mean_verdicts(_weights(len(judged[0]), bootstrap_samples, seed, confidence), judged, seed)
     return Evaluation(
@@ -319,10 +373,17 @@ def _rankable_runs(runs: Sequence[Sequence[ScoredSnippet]]) -> list[list[ScoredS
     return [kept[0], *(_matched(kept[0], run) for run in kept[1:])]
 
 
-def _mean_metrics(weights: FloatArray, runs: Sequence[Sequence[ScoredSnippet]], seed: int) -> dict[str, FloatArray]:
-    """Means over the runs of ``METRICS``; see :func:`_mean_over_runs`."""
-    values = _mean_over_runs([_weighted_metrics(weights, run) for run in runs], seed)
-    return {name: values[name] for name in METRICS}
+def _mean_metrics(
+    weights: FloatArray,
+    runs: Sequence[Sequence[ScoredSnippet]],
+    seed: int,
+    eligible: Mapping[str, BoolArray] | None = None,
+) -> dict[str, FloatArray]:
+    """Means over the runs of ``METRICS``, and of those of ``TOKEN_METRICS`` and ``ELIGIBLE`` that can be told."""
+    of_runs = [_weighted_metrics(weights, run) for run in runs]
+    if eligible is not None:
+        of_runs = [a | _weighted_eligible(weights, run, eligible) for a, run in zip(of_runs, runs, strict=True)]
+    return _mean_over_runs(of_runs, seed)
 
 
 def _mean_verdicts(weights: FloatArray, runs: Sequence[Sequence[ScoredSnippet]], seed: int) -> dict[str, FloatArray]:
@@ -332,13 +393,17 @@ def _mean_verdicts(weights: FloatArray, runs: Sequence[Sequence[ScoredSnippet]],
 
 
 def _mean_over_runs(of_runs: Sequence[dict[str, FloatArray]], seed: int) -> dict[str, FloatArray]:
-    """Each metric's mean over the runs (first row) and over runs drawn with replacement (the others), ``(R,)``."""
+    """Each metric's mean over the runs (first row) and over runs drawn with replacement (the others), ``(R,)``.
+
+    Of the metrics that every run has.
+    """
+    names = [name for name in of_runs[0] if all(name in run for run in of_runs)]
     n_rows = len(next(iter(of_runs[0].values())))
     n_runs = len(of_runs)
     shares = np.full((n_rows, n_runs), 1 / n_runs)
     shares[1:] = np.random.default_rng([seed, n_runs]).multinomial(n_runs, shares[0], n_rows - 1)
     shares[1:] /= n_runs
-    return {name: (shares * np.stack([run[name] for run in of_runs], axis=1)).sum(axis=1) for name in of_runs[0]}
+    return {name: (shares * np.stack([run[name] for run in of_runs], axis=1)).sum(axis=1) for name in names}
 
 
 def _matched(a: Sequence[ScoredSnippet], b: Sequence[ScoredSnippet]) -> list[ScoredSnippet]:
@@ -382,7 +447,8 @@ def paired_differences(
         confidence: Share of the resamples inside the interval.
 
     Returns:
-        An estimate of the difference for each of ``METRICS``, and of ``VERDICT_METRICS`` where both judge snippets.
+        An estimate of the difference for each of ``METRICS``; of ``VERDICT_METRICS`` where both judge snippets, and of
+        ``TOKEN_METRICS`` where the tokens of both's lines are known.
 
     Raises:
         NonFiniteError: If a score or probability is NaN or infinite; names the snippet.
@@ -411,7 +477,8 @@ def paired_run_differences(
         confidence: Share of the resamples inside the interval.
 
     Returns:
-        An estimate of the difference for each of ``METRICS``, and of ``VERDICT_METRICS`` where both judge snippets.
+        An estimate of the difference for each of ``METRICS``; of ``VERDICT_METRICS`` where both judge snippets, and of
+        ``TOKEN_METRICS`` where the tokens of both's lines are known.
 
     Raises:
         NonFiniteError: As :func:`paired_differences`.
@@ -427,7 +494,7 @@ def paired_run_differences(
         weights = _weights(len(judged_a[0]), bootstrap_samples, seed, confidence)
         of_a |= _mean_verdicts(weights, judged_a, seed)
         of_b |= _mean_verdicts(weights, judged_b, seed + 1)
-    return {name: _estimate(of_a[name] - of_b[name], confidence) for name in of_a}
+    return {name: _estimate(of_a[name] - of_b[name], confidence) for name in of_a if name in of_b}
 
 
 def paired_difference(

@@ -39,7 +39,7 @@ REVIEW_METRICS = (f"recall@{EFFORT:.0%}snippets", "aurc")
 # --- inputs -----------------------------------------------------------------------------------------------------------
 
 
-def _checked(values: ArrayLike, labels: ArrayLike, name: str) -> tuple[FloatArray, FloatArray]:
+def checked(values: ArrayLike, labels: ArrayLike, name: str) -> tuple[FloatArray, FloatArray]:
     """Both as float64, checked: one dimension, one length, finite."""
     x, y = np.asarray(values, dtype=np.float64), np.asarray(labels, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape:
@@ -58,7 +58,7 @@ def _checked(values: ArrayLike, labels: ArrayLike, name: str) -> tuple[FloatArra
 
 def checked_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Probabilities and 0/1 labels, checked."""
-    p, y = _checked(probabilities, labels, "probabilities")
+    p, y = checked(probabilities, labels, "probabilities")
     if p.size == 0:
         raise ValueError("There are no lines to measure.")
     if p.min() < 0 or p.max() > 1:
@@ -66,7 +66,8 @@ def checked_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> tuple[
     return p, (y > 0).astype(np.float64)
 
 
-def _check_k(k: int) -> None:
+def check_k(k: int) -> None:
+    """Refuse a k that counts nothing."""
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
 
@@ -90,7 +91,7 @@ class _Ties(NamedTuple):
 
 
 def _ties(scores: ArrayLike, labels: ArrayLike) -> _Ties:
-    x, y = _checked(scores, labels, "scores")
+    x, y = checked(scores, labels, "scores")
     if not (y > 0).any():
         raise ValueError("The snippet has no wrong line, so its ranking cannot be measured. Leave such snippets out.")
     _, group = np.unique(-x, return_inverse=True)
@@ -169,7 +170,7 @@ def hit_at_k(scores: ArrayLike, labels: ArrayLike, k: int) -> float:
     Returns:
         Between 0 and 1.
     """
-    _check_k(k)
+    check_k(k)
     return _hit(_ties(scores, labels), k)
 
 
@@ -184,7 +185,7 @@ def line_recall_at_k(scores: ArrayLike, labels: ArrayLike, k: int) -> float:
     Returns:
         Between 0 and 1.
     """
-    _check_k(k)
+    check_k(k)
     ties = _ties(scores, labels)
     return _found(ties, k) / float(ties.wrong.sum())
 
@@ -200,7 +201,7 @@ def precision_at_k(scores: ArrayLike, labels: ArrayLike, k: int) -> float:
     Returns:
         Between 0 and 1.
     """
-    _check_k(k)
+    check_k(k)
     return _found(_ties(scores, labels), k) / k
 
 
@@ -280,7 +281,7 @@ def snippet_metrics(scores: ArrayLike, labels: ArrayLike, ks: Sequence[int] = KS
         A value for each of ``snippet_metric_names(ks)``.
     """
     for k in ks:
-        _check_k(k)
+        check_k(k)
     ties = _ties(scores, labels)
     n_wrong = float(ties.wrong.sum())
     found = [_found(ties, k) for k in ks]
@@ -301,7 +302,7 @@ def snippet_metrics(scores: ArrayLike, labels: ArrayLike, ks: Sequence[int] = KS
 
 def _wrong_and_right_by_score(scores: ArrayLike, labels: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Number of wrong and of right lines at each distinct score, best first."""
-    x, y = _checked(scores, labels, "scores")
+    x, y = checked(scores, labels, "scores")
     wrong = y > 0
     if not wrong.any() or wrong.all():
         raise ValueError("The lines are all wrong or all right, so they cannot be told apart: the metric is undefined.")
@@ -431,7 +432,7 @@ def risk_coverage(scores: ArrayLike, labels: ArrayLike) -> RiskCoverage:
     Returns:
         The curve, at each number of snippets taken from 1 to N.
     """
-    x, y = _checked(scores, labels, "scores")
+    x, y = checked(scores, labels, "scores")
     if not x.size:
         raise ValueError("There are no snippets to measure.")
     _, group = np.unique(x, return_inverse=True)

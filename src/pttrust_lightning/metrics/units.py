@@ -19,6 +19,10 @@ UNITS: dict[str, str] = {
     # of methods that judge whole snippets; snippet_auroc and the like are counted as their namesakes of lines
     "recall@20%snippets": "share of wrong snippets",
     "aurc": "share of wrong snippets, mean over coverages",
+    # of tokens (metrics.token_level)
+    "token_recall": "share of the wrong lines' tokens",
+    "token_precision": "wrong lines' tokens a token read",
+    "full_coverage": "share of a snippet's wrong lines",
     # of stage 1
     "reconstruction_loss": "share of a state's squared norm",
     "contrastive_loss": "its loss's own",
@@ -30,7 +34,7 @@ UNITS: dict[str, str] = {
     # of both
     "loss": "its loss's own",
 }
-"""By the metric's name, or by that without its stage (``val/``), ``snippet_`` and ``@k``."""
+"""By the metric's name, or by that without its stage (``val/``), ``snippet_``, ``@k`` and ``(eligible)``."""
 
 
 def unit(metric: str) -> str:
@@ -39,5 +43,5 @@ def unit(metric: str) -> str:
     Args:
         metric: Its name, with or without the stage.
     """
-    name = metric.rsplit("/", 1)[-1].removeprefix("snippet_")
+    name = metric.rsplit("/", 1)[-1].removeprefix("snippet_").removesuffix(" (eligible)")
     return UNITS.get(name, UNITS.get(name.split("@")[0], ""))

@@ -51,7 +51,8 @@ class RiskFineTuning(LightningModule):
             out where there is one.
         feature_widths: Columns of what the data knows of a line beside its state, by name; linked to the data on the
             command line.
-        features: Which of those the ranker sees: ``surface``, ``uncertainty``. The paper's sees none.
+        features: Which of those the ranker sees: ``surface``, ``uncertainty``, ``lookback``, ``prompt_difference``. The
+            paper's sees none.
         raw_states: Whether the ranker sees the states themselves, beside the latents or in their place.
         hidden: Width of the ranker's hidden layers.
         n_layers: Linear layers of the ranker.
@@ -116,7 +117,7 @@ class RiskFineTuning(LightningModule):
         if missing := set(features) - known.keys():
             raise ConfigError(
                 f"The data knows nothing of {', '.join(sorted(missing))}. It has {', '.join(known)}; "
-                "uncertainty needs uncertainty: true there."
+                "uncertainty and lookback must be true there, and prompt_difference needs prompt: difference."
             )
         check_supervision(supervision, snippet_head, snippet_weight)
         widths = {name: known[name] for name in features}

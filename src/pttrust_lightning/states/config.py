@@ -19,7 +19,8 @@ class LineStateConfig:
         llm: ``embedded`` (the small code LLM that comes with the package), a folder in Hugging Face format, or a
             model's name on the Hugging Face hub.
         revision: Branch, tag or commit of a hub model.
-        layer: 0-based decoder block whose output is read; null: the last block of the first quarter.
+        layer: 0-based decoder block whose output is read; null: the last block of the first quarter. Several, as in
+            ``[1, 5]``: a line's state is their states one after the other, in ascending order.
         layers: Further blocks that the same pass writes to the cache, so that another ``layer`` among them can be
             chosen later without running the LLM again.
         line_rule: The token that stands for a line: ``newline`` (the one that carries its terminating newline),
@@ -38,7 +39,7 @@ class LineStateConfig:
 
     llm: str = "embedded"
     revision: str | None = None
-    layer: int | None = None
+    layer: int | tuple[int, ...] | None = None
     layers: tuple[int, ...] = ()
     line_rule: LineRule = "newline"
     context_length: int | None = None

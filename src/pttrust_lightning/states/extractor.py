@@ -14,6 +14,7 @@ from pttrust_lightning.errors import ConfigError, LanguageModelError, NonFiniteE
 from pttrust_lightning.states.batching import in_order, next_batch, padded_tokens
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.language_model import context_length, load_config, load_tokenizer
+from pttrust_lightning.states.lookback import line_lookback, lookback_index
 from pttrust_lightning.states.memory import free_caches, is_out_of_memory
 from pttrust_lightning.states.pooling import HostCopy, line_index, pool
 from pttrust_lightning.states.reader import BlockReader
@@ -32,11 +33,15 @@ NOT_ALIGNED = "program whose tokens do not map to its lines"
 _LOGIT_BUDGET = 64 * 2**20
 """Logits held at once when token probabilities are asked for: 256 MiB in float32."""
 
+_ATTENTION_BUDGET = 64 * 2**20
+"""Attention weights of a block held at once when lookback is asked for: 256 MiB in float32, some three times over."""
+
 
 class _Launched(NamedTuple):
-    """A batch that is being computed: its programs in the order of their rows, and what comes to the host."""
+    """A batch that is being computed: its programs in the order of their rows, and what comes to the host, by name."""
 
     members: list[int]
+    names: tuple[str, ...]
     copy: HostCopy
 
 
@@ -56,6 +61,8 @@ class LineStateExtractor:
         config: Which LLM, layers and line rule.
         with_uncertainty: Also run the rest of the LLM and read each line's token probabilities.
         storage_dtype: The type that states are given in: float32, float16 or bfloat16.
+        with_lookback: Also run the rest of the LLM and read where each line looked back to. Attention is then computed
+            without fused kernels: its weights take memory that grows with the square of a program's tokens.
 
     Attributes:
         layers: The blocks that are read, ascending: ``layer`` and ``layers`` of the config.
@@ -67,20 +74,24 @@ class LineStateExtractor:
     """
 
     def __init__(
-        self, config: LineStateConfig, with_uncertainty: bool = False, storage_dtype: StorageDtype = "float32"
+        self,
+        config: LineStateConfig,
+        with_uncertainty: bool = False,
+        storage_dtype: StorageDtype = "float32",
+        with_lookback: bool = False,
     ) -> None:
         if storage_dtype not in ("float32", "float16", "bfloat16"):
             raise ConfigError(f"Unknown storage_dtype {storage_dtype!r}. Choose float32, float16 or bfloat16.")
         self._config = config
-        self._with_uncertainty = with_uncertainty
+        self._with_uncertainty, self._with_lookback = with_uncertainty, with_lookback
         self._storage_dtype = storage_dtype
         self._storage: torch.dtype = getattr(torch, storage_dtype)
         context = context_length(config, load_config(config))
         self._tokenise = LineTokeniser(load_tokenizer(config), config.line_rule, context)
-        self._reader = BlockReader(config, whole=with_uncertainty)
+        self._reader = BlockReader(config, whole=with_uncertainty, gives_attention=with_lookback)
         self.layers: tuple[int, ...] = self._reader.layers
         self._batch_tokens = config.batch_tokens
-        if with_uncertainty:
+        if with_uncertainty or with_lookback:  # the LM head runs
             self._batch_tokens = min(config.batch_tokens, max(_LOGIT_BUDGET // self._reader.vocab_size, 1))
         self.shares_prefixes = config.share_prefixes
         reason = self._reader.why_not_shared(context) if config.share_prefixes else None
@@ -171,7 +182,7 @@ class LineStateExtractor:
         waiting: _Launched | None = None
         start = 0
         while start < len(rows):
-            batch = next_batch(rows, start, self._batch_tokens)
+            batch = next_batch(rows, start, self._budget(len(rows[start].token_ids)))
             launched = self._try_launch(batch, programs)
             if waiting is not None:
                 yield waiting
@@ -182,6 +193,12 @@ class LineStateExtractor:
                 rows = rows[:start] + self._after_out_of_memory(batch, rows[start:], programs)
         if waiting is not None:
             yield waiting
+
+    def _budget(self, longest: int) -> int:
+        """Tokens of a batch whose longest row has so many: fewer where attention weights are held, a square a row."""
+        if not self._reader.n_heads:
+            return self._batch_tokens
+        return min(self._batch_tokens, _ATTENTION_BUDGET // (self._reader.n_heads * longest))
 
     def _try_launch(self, batch: Sequence[Row], programs: Sequence[TokenisedProgram]) -> _Launched | None:
         """The batch under way, or None where it does not fit the memory."""
@@ -228,18 +245,26 @@ class LineStateExtractor:
         tokens = [programs[m].tokens for m in members]
         spans = [(where, t.first, t.last) for where, t in zip(places, tokens, strict=True)]
         index = line_index(spans, self._reader.device)
-        kept, logits = self._reader(inputs, lambda hidden: pool(hidden, index), index.tokens)
+        heads: list[Tensor] = []
+        told: dict[str, Callable[[Tensor], object]] = {}
+        if self._with_lookback:
+            steps = lookback_index([programs[m] for m in members], places, inputs)
+            told["on_attention"] = lambda weights: heads.append(line_lookback(weights, steps))
+        kept, logits = self._reader(inputs, lambda hidden: pool(hidden, index), index.tokens, **told)
         states = torch.stack(kept)
-        to_host = [states.to(self._storage), states.abs().amax(-1).float()]
-        if logits is not None:
-            to_host.append(_uncertainty(logits, inputs, places))
-        return _Launched(members, HostCopy(to_host))
+        to_host = {"states": states.to(self._storage), "largest": states.abs().amax(-1).float()}
+        if self._with_uncertainty and logits is not None:
+            to_host["uncertainty"] = _uncertainty(logits, inputs, places)
+        if heads:
+            to_host["lookback"] = torch.cat(heads, dim=1)
+        return _Launched(members, tuple(to_host), HostCopy(list(to_host.values())))
 
     def _collect(
         self, launched: _Launched, programs: Sequence[TokenisedProgram]
     ) -> Iterator[tuple[int, ProgramStates]]:
         """The states of each program of a batch that was launched."""
-        states, largest, *rest = launched.copy.wait()
+        found = dict(zip(launched.names, launched.copy.wait(), strict=True))
+        states, largest = found["states"], found["largest"]
         line = token = 0
         fits = bool((largest <= torch.finfo(self._storage).max).all())  # not where it is NaN
         for member in launched.members:
@@ -249,12 +274,22 @@ class LineStateExtractor:
             if not fits:
                 self._check(program.program_id, largest[:, lines])
             uncertainty: FloatArray | None = None
-            if rest:
-                log_p, entropy = rest[0][:, token : token + len(program.token_ids)].numpy()
+            if "uncertainty" in found:
+                log_p, entropy = found["uncertainty"][:, token : token + len(program.token_ids)].numpy()
                 token += len(program.token_ids)
                 uncertainty = line_uncertainty(log_p, entropy, tokens.own_first, tokens.own_last)
-            own = states[:, lines].clone()  # not a view, which would keep the whole batch
-            yield member, ProgramStates(program.program_id, tokens.line_numbers, own, uncertainty, program.n_lines)
+            yield (
+                member,
+                ProgramStates(
+                    program_id=program.program_id,
+                    line_numbers=tokens.line_numbers,
+                    states=states[:, lines].clone(),  # not a view, which would keep the whole batch
+                    uncertainty=uncertainty,
+                    n_lines=program.n_lines,
+                    line_tokens=program.line_tokens,
+                    lookback=found["lookback"][lines].double().numpy() if "lookback" in found else None,
+                ),
+            )
 
     def _check(self, name: str, largest: Tensor) -> None:
         """Refuse states that are not finite or that the storage type does not hold.

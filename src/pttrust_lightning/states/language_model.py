@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from pttrust_lightning.errors import ConfigError, LanguageModelError
 from pttrust_lightning.states.config import LineStateConfig
-from pttrust_lightning.states.layers import resolve_layer, resolve_layers
+from pttrust_lightning.states.layers import resolve_layers, state_layers
 from pttrust_lightning.states.memory import is_out_of_memory
 
 EMBEDDED = "embedded"
@@ -43,7 +43,7 @@ class Provenance(NamedTuple):
         weights_sha256: Hash of its weight files and configuration.
         tokenizer_sha256: Hash of its tokenizer files.
         quantisation: How its weights are quantised, in its files or while they are loaded; None where they are not.
-        layer: 0-based decoder block whose output is read.
+        layer: 0-based decoder block whose output is read; of several that make up a state, the list of them, ascending.
         line_rule: Which token stands for a line.
         context_length: Tokens read per program.
         dtype: The type that the LLM ran in.
@@ -54,7 +54,7 @@ class Provenance(NamedTuple):
     weights_sha256: str
     tokenizer_sha256: str
     quantisation: dict[str, Any] | None
-    layer: int
+    layer: int | list[int]
     line_rule: str
     context_length: int
     dtype: str
@@ -158,13 +158,18 @@ def load_truncated(config: LineStateConfig) -> nn.Module:
     return _load(AutoModel, config, llm_config)
 
 
-def load_causal_lm(config: LineStateConfig) -> nn.Module:
+def load_causal_lm(config: LineStateConfig, gives_attention: bool = False) -> nn.Module:
     """The whole LLM with its LM head, for token probabilities.
+
+    Args:
+        config: Which LLM.
+        gives_attention: Compute attention weights as such; fused kernels, the default, never hold them.
 
     Raises:
         LanguageModelError: Weights are missing.
     """
-    return _load(AutoModelForCausalLM, config, load_config(config))
+    settings = {"attn_implementation": "eager"} if gives_attention else {}
+    return _load(AutoModelForCausalLM, config, load_config(config), **settings)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -183,7 +188,7 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def _load(auto_class: Any, config: LineStateConfig, llm_config: Any) -> nn.Module:
+def _load(auto_class: Any, config: LineStateConfig, llm_config: Any, **attention: str) -> nn.Module:
     """The model on its device, frozen."""
     folder = model_folder(config.llm, config.revision)
     _weight_files(folder)
@@ -198,6 +203,7 @@ def _load(auto_class: Any, config: LineStateConfig, llm_config: Any) -> nn.Modul
                 trust_remote_code=False,
                 use_safetensors=True,
                 output_loading_info=True,
+                **attention,
                 **settings,
             )
             if not settings:  # quantised weights are made where they stay
@@ -285,13 +291,14 @@ def provenance(config: LineStateConfig) -> Provenance:
     folder = model_folder(config.llm, config.revision)
     llm_config = load_config(config)
     quantisation = _stored_quantisation(llm_config) if config.quantization is None else config.quantization
+    layers = state_layers(config.layer, llm_config.num_hidden_layers)
     return Provenance(
         llm=Path(config.llm).name if Path(config.llm).is_dir() else config.llm,
         revision=config.revision,
         weights_sha256=_files_sha256([folder / "config.json", *_weight_files(folder)]),
         tokenizer_sha256=_files_sha256([p for name in _TOKENIZER_FILES if (p := folder / name).is_file()]),
         quantisation=json.loads(json.dumps(quantisation, default=str)),
-        layer=resolve_layer(config.layer, llm_config.num_hidden_layers),
+        layer=layers[0] if len(layers) == 1 else list(layers),
         line_rule=config.line_rule,
         context_length=context_length(config, llm_config),
         dtype=config.dtype,

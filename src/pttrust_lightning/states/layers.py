@@ -30,13 +30,25 @@ def resolve_layer(layer: int | None, n_layers: int) -> int:
     return layer
 
 
-def resolve_layers(layer: int | None, others: Sequence[int], n_layers: int) -> tuple[int, ...]:
-    """Every block that is read of a model with ``n_layers`` blocks, ascending: ``layer`` and the others.
+def state_layers(layer: int | Sequence[int] | None, n_layers: int) -> tuple[int, ...]:
+    """The blocks that make up a line's state, ascending: one, or those whose states are put one after the other.
+
+    Raises:
+        LanguageModelError: The model has no such block, or none is named.
+    """
+    named = (layer,) if layer is None or isinstance(layer, int) else tuple(layer)
+    if not named:
+        raise LanguageModelError(f"layer names no block. Choose some of 0 to {n_layers - 1}, or leave layer out.")
+    return tuple(sorted({resolve_layer(index, n_layers) for index in named}))
+
+
+def resolve_layers(layer: int | Sequence[int] | None, others: Sequence[int], n_layers: int) -> tuple[int, ...]:
+    """Every block that is read of a model with ``n_layers`` blocks, ascending: those of ``layer`` and the others.
 
     Raises:
         LanguageModelError: The model has no such block.
     """
-    return tuple(sorted({resolve_layer(index, n_layers) for index in (layer, *others)}))
+    return tuple(sorted({*state_layers(layer, n_layers), *(resolve_layer(index, n_layers) for index in others)}))
 
 
 def decoder_blocks(model: nn.Module, n_layers: int) -> nn.ModuleList:

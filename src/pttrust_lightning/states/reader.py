@@ -32,38 +32,49 @@ class BlockReader:
         config: Which LLM and layers.
         whole: Run the whole LLM with its LM head, for token probabilities; otherwise only the blocks up to the last
             layer are loaded and run.
+        gives_attention: Also give attention weights, of every block of the whole LLM.
 
     Attributes:
         layers: The blocks that are read, ascending.
         device: Where the LLM runs.
         vocab_size: Size of its vocabulary.
         cost: What one of its blocks costs.
+        n_heads: Attention heads of each block; 0 where attention is not given.
 
     Raises:
-        LanguageModelError: The model or a layer cannot be used.
+        LanguageModelError: The model or a layer cannot be used, or it does not give its attention weights.
     """
 
-    def __init__(self, config: LineStateConfig, whole: bool) -> None:
+    def __init__(self, config: LineStateConfig, whole: bool, gives_attention: bool = False) -> None:
+        whole = whole or gives_attention
         llm_config = load_config(config)
         self.layers = resolve_layers(config.layer, config.layers, llm_config.num_hidden_layers)
         self.device = resolve_device(config.device)
         self.vocab_size: int = llm_config.vocab_size
         self._llm_config = llm_config
         self._whole = whole
-        self._model = load_causal_lm(config) if whole else load_truncated(config)
+        self._model = load_causal_lm(config, gives_attention) if whole else load_truncated(config)
         n_blocks = llm_config.num_hidden_layers if whole else self.layers[-1] + 1
         blocks = decoder_blocks(self._model, n_blocks)
         self._blocks = [blocks[layer] for layer in self.layers]
         self._last_mlp: SelectedTokens | None = None
         self._dtype: torch.dtype = getattr(torch, config.dtype)
         self.cost = block_cost(self._blocks[0], llm_config.hidden_size)
+        self._attentions: list[nn.Module] = []
+        self.n_heads = 0
+        if gives_attention:
+            self._attentions, self.n_heads = self._attention_modules(blocks, config.llm)
         self._check_causal(config.llm)
         if not whole:
             self._last_mlp = self._narrowed_mlp()
 
     @torch.no_grad()  # not inference_mode: its tensors could not enter autograd later
     def __call__(
-        self, inputs: Inputs, keep: Callable[[Tensor], Tensor], tokens: Tensor | None = None
+        self,
+        inputs: Inputs,
+        keep: Callable[[Tensor], Tensor],
+        tokens: Tensor | None = None,
+        on_attention: Callable[[Tensor], object] = lambda weights: None,
     ) -> tuple[list[Tensor], Tensor | None]:
         """What is kept of each layer's output ``(B, S, D)``, and the logits ``(B, S, V)`` of the whole LLM.
 
@@ -71,17 +82,23 @@ class BlockReader:
             inputs: What is read.
             keep: Applied to a layer's output as soon as there is one, so that no output is held longer than needed.
             tokens: Rows of the flattened output that are used; in the last layer, what stands elsewhere may be wrong.
+            on_attention: Told the attention weights ``(B, H, S, S)`` of each block, in order, as soon as there are any,
+                so that no more than one block's are held; only where attention is given.
         """
         kept: list[Tensor] = []
 
         def hook(_module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
             kept.append(keep(output[0] if isinstance(output, tuple) else output))
 
+        def attention_hook(_module: nn.Module, _inputs: object, output: tuple[Tensor, ...]) -> None:
+            on_attention(output[1])
+
         settings: dict[str, Any] = {}
         if inputs.segments is not None and inputs.visible is not None:
             mask = attention_mask(inputs.segments, inputs.visible, self._dtype)
             settings = {"position_ids": inputs.positions, "attention_mask": mask}
         handles = [block.register_forward_hook(hook) for block in self._blocks]
+        handles += [module.register_forward_hook(attention_hook) for module in self._attentions]
         if self._last_mlp is not None:
             self._last_mlp.tokens = tokens
         try:
@@ -90,6 +107,39 @@ class BlockReader:
             for handle in handles:
                 handle.remove()
         return kept, output.logits if self._whole else None
+
+    @torch.no_grad()
+    def _attention_modules(self, blocks: nn.ModuleList, name: str) -> tuple[list[nn.Module], int]:
+        """The part of each block that gives its attention weights beside its output, and how many heads they have.
+
+        Families name it differently (``self_attn``, ``attn``, ``attention``), so it is found by what it gives in a
+        small trial: a tuple, with weights ``(B, H, S, S)`` in second place.
+        """
+        n = 8
+        found: dict[int, list[tuple[nn.Module, int]]] = {}
+
+        def hook(block: int, module: nn.Module, output: object) -> None:
+            weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+            if isinstance(weights, Tensor) and weights.ndim == 4 and weights.shape[-2:] == (n, n):
+                found.setdefault(block, []).append((module, weights.shape[1]))
+
+        handles = [
+            child.register_forward_hook(lambda module, _inputs, output, block=i: hook(block, module, output))
+            for i, block in enumerate(blocks)
+            for child in block.children()
+        ]
+        try:
+            self(Inputs(torch.arange(n, device=self.device)[None] % self.vocab_size), _as_it_is)
+        finally:
+            for handle in handles:
+                handle.remove()
+        heads = {of_one for parts in found.values() for _, of_one in parts}
+        if sorted(found) != list(range(len(blocks))) or any(len(p) > 1 for p in found.values()) or len(heads) > 1:
+            raise LanguageModelError(
+                f"{name} ({type(self._model).__name__}) does not give the attention weights of each of its "
+                f"{len(blocks)} blocks, all of as many heads. Set lookback: false, or use another LLM."
+            )
+        return [found[i][0][0] for i in range(len(blocks))], heads.pop()
 
     def _check_causal(self, name: str) -> None:
         """Refuse an encoder: its states would depend on the padding, and on lines that are still to come."""

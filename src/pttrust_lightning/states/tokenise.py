@@ -22,20 +22,36 @@ class TokenisedProgram(NamedTuple):
         token_ids: Prompt and code, cut after the last scored line, ``(n,)``.
         tokens: The tokens that stand for the scored lines, all within ``token_ids``.
         n_lines: Non-blank lines of the program, scored or not.
+        n_context: Tokens that start before the code: the prompt's, with what the tokenizer puts in front; 0 where there
+            is no prompt.
     """
 
     program_id: str
     token_ids: IntArray
     tokens: LineTokens
     n_lines: int
+    n_context: int
+
+    @property
+    def line_tokens(self) -> IntArray:
+        """How many tokens start in each scored line, at least 1, ``(T,)``."""
+        return self.tokens.own_last - self.tokens.own_first + 1
 
 
 class _Text(NamedTuple):
-    """A program as the tokenizer reads it: text, its bytes with the tokenizer's own prefix, and its non-blank lines."""
+    """A program as the tokenizer reads it.
+
+    Attributes:
+        text: Prompt and code.
+        source: Its bytes, with the tokenizer's own prefix.
+        lines: The code's non-blank lines.
+        prompt_end: Where in ``source`` the prompt ends and the code begins; 0 where there is no prompt.
+    """
 
     text: str
     source: bytes
     lines: list[Line]
+    prompt_end: int
 
 
 class LineTokeniser:
@@ -74,7 +90,7 @@ class LineTokeniser:
                 found.append(text)
             elif not text.lines:
                 nothing = np.zeros(0, dtype=np.int64)
-                found.append(TokenisedProgram(program.id, nothing, LineTokens(*[nothing] * 5), 0))
+                found.append(TokenisedProgram(program.id, nothing, LineTokens(*[nothing] * 5), 0, 0))
             else:
                 try:
                     found.append(self._map(program.id, text, *next(encoded)))
@@ -95,7 +111,7 @@ class LineTokeniser:
             Line(line.number, line.start + start, line.end + start, line.terminator_end + start, line.text)
             for line in non_blank_lines(with_final_newline(program.code))
         ]
-        return _Text(text, source, lines)
+        return _Text(text, source, lines, start if prompt else 0)
 
     def _encode(self, texts: list[str]) -> Iterator[tuple[list[int], list[int]]]:
         """Token ids of each text, and which of them the tokenizer added."""
@@ -118,4 +134,5 @@ class LineTokeniser:
         scored = np.maximum(tokens.last, tokens.own_last) < self._context_length
         kept = LineTokens(*(a[scored] for a in tokens))
         n_tokens = int(max(kept.last.max(), kept.own_last.max())) + 1 if scored.any() else 0
-        return TokenisedProgram(program_id, np.array(ids[:n_tokens], dtype=np.int64), kept, len(text.lines))
+        n_context = int(np.searchsorted(spans.starts, text.prompt_end))  # a token belongs to where it starts
+        return TokenisedProgram(program_id, np.array(ids[:n_tokens], dtype=np.int64), kept, len(text.lines), n_context)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pttrust_lightning.source import StandardLibrary
 from pttrust_lightning.source.labelled import DebugBench
-from pttrust_lightning.source.languages import LANGUAGES, LINE_KINDS, line_kinds
+from pttrust_lightning.source.languages import LANGUAGES, LINE_KINDS, could_be_wrong, line_kinds
 from pttrust_lightning.source.lines import is_blank, split_lines
 from pttrust_lightning.types import Exclusions
 
@@ -142,3 +142,31 @@ def test_real_java_and_cpp(shared_data: Path):
             if kind in ("punctuation", "code"):
                 assert (kind == "code") == bool(text.split("//")[0].strip("()[]{};,: "))
     assert checked > 100
+
+
+# One letter a line: y(es, it could be wrong), n(o).
+POSSIBLE = {
+    "python": (
+        'if x:\n    """Doc."""\n\n    y = 1  # 1\nelse:  # 2\n    # c\n    pass\n    else_ = 2\n',
+        "ynnynnyy",
+    ),
+    "python ": ('for x in y:\n  break\nelse :\n  s = """\n  else:\n  """\nx = 1 if y else 2\n', "yynyyyy"),
+    "java": ("if (a) {\n// c\n} else {\n}\nelse if (b) {\n} else { // d\n  else_();\n});\n", "ynnyynyy"),
+    "go": ("if a {\n} else if b {\n} else {\n\tc()\n}\n", "yynyy"),
+    "rust": ("let x = if a {\n1\n} else {\n2\n};\n", "yynyy"),
+}
+
+
+@pytest.mark.parametrize("name", POSSIBLE)
+def test_which_lines_could_be_wrong(name):
+    code, letters = POSSIBLE[name]
+    assert "".join("y" if possible else "n" for possible in could_be_wrong(code, name.strip())) == letters
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+@PROPERTY
+@given(code=st.text(alphabet="else:{} \n#/*'\"x=", max_size=40))
+def test_there_is_an_answer_for_every_line(language, code):
+    possible, kinds = could_be_wrong(code, language), line_kinds(code, language)
+    assert len(possible) == len(kinds)
+    assert not any(p for p, kind in zip(possible, kinds, strict=True) if kind in ("blank", "comment"))

@@ -9,6 +9,7 @@ from pttrust_lightning.datamodules import UnlabelledStates
 from pttrust_lightning.datamodules.cached_states import CachedStates
 from pttrust_lightning.tools.benchmark import Benchmark
 from pttrust_lightning.tools.benchmark.command import run_benchmark
+from pttrust_lightning.tools.benchmark.data import BenchmarkData
 from pttrust_lightning.types import Exclusions
 
 
@@ -20,7 +21,8 @@ def without_data(monkeypatch, provenance_free):
 
 @pytest.fixture
 def provenance_free(monkeypatch):
-    """The stand-in's DataModules have no LLM, and no cache."""
+    """The stand-in's DataModules have no LLM, and no cache; and it scores other snippets than small_data has."""
+    monkeypatch.setattr(BenchmarkData, "test_lines", FakeData.test_lines)
     monkeypatch.setattr(CachedStates, "left_out_of_cache", lambda _: Exclusions())
     real = UnlabelledStates.state_provenance
     monkeypatch.setattr(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from lightning_stand_in import StandIn, option
+from lightning_stand_in import LABELS, StandIn, option
 
 from pttrust_lightning.baselines import BASELINES
 from pttrust_lightning.errors import ConfigError, PtTrustError
@@ -34,17 +34,40 @@ def test_stages_are_asked_for_as_a_user_would(tmp_path, without_data, tried):
         "surface",
         "uncertainty",
         "probe",
+        "probe_ranker",
     ]
     assert all(
         option(asked, "model") == "BaselineRanking" and not option(asked, "model.init_args.lr") for asked in baselines
     )
     found = results.data_sets["tried"].table
-    assert list(found.methods) == ["pttrust", "random", "surface", "uncertainty", "probe", "sae_no_contrast"]
+    assert list(found.methods) == [
+        "pttrust",
+        "random",
+        "surface",
+        "uncertainty",
+        "probe",
+        "probe_ranker",
+        "sae_no_contrast",
+    ]
     assert found.methods["pttrust"]["hit@1"].value == 1.0
     assert results.data["stage_1_validation"]["pttrust"] == {
         "fvu": 0.1, "l0": 4.0, "dead_share": 0.2, "pair_distance": 0.3
     }  # fmt: skip
     assert found.data["test"] == {"snippets": 20, "lines": 120, "wrong_lines": 20}
+
+
+def test_results_tell_tokens_and_lines_that_could_be_wrong(tmp_path, without_data, tried):
+    found = tried(variants={"one": Variant()}, baselines=["random"], train_snippets=[10])[0].data_sets["tried"]
+    of_all = [found.table.methods["random"], found.learning_curve.rows["random"][10]]
+    for metrics in of_all:
+        assert {"token_recall@10", "full_coverage@50", "hit@1 (eligible)"} <= metrics.keys()
+        # the stand-in ranks the wrong line first: 2 tokens a line
+        assert metrics["token_recall@10"].value == metrics["full_coverage@50"].value == 1.0
+        assert metrics["token_precision@10"].value == pytest.approx(2 / 10)
+    # of 20 snippets, the wrong line is the last one in 3: that comes last where it cannot be wrong
+    ineligible = sum(labels[5] for labels in LABELS[::2])
+    assert of_all[0]["hit@1 (eligible)"].value == pytest.approx(1 - ineligible / 20)
+    assert found.table.differences["random"]["token_recall@10"].value == 0.0
 
 
 def test_folds_test_every_snippet_once_and_are_not_pooled(tmp_path, without_data, tried):
@@ -365,7 +388,7 @@ def prepared(folder, lightning, pretrain="UnlabelledStates", finetune="LabelledL
 def test_the_states_of_both_stages_are_read_first(data_configs, provenance_free):
     lightning = StandIn(data_configs / "out")
     prepared(data_configs, lightning)
-    assert len(lightning.asked) == 8
+    assert len(lightning.asked) == 9
     for name in ("UnlabelledStates", "LabelledLines"):
         assert json.loads((data_configs / f"cache-{name}" / "manifest.json").read_text())["complete"]
 
@@ -380,6 +403,7 @@ def test_the_states_of_both_stages_are_read_first(data_configs, provenance_free)
             {"finetune_args": ["--data.init_args.uncertainty=false"], "baselines": ["uncertainty"]},
             "The baseline 'uncertainty' needs uncertainty: true in the data config of tried",
         ),
+        ({"baselines": ["lookback"]}, "The baseline 'lookback' needs lookback: true in the data config of tried"),
         ({"baselines": ["random", "attention_probe"]}, "The baseline 'attention_probe' needs verdicts: true"),
         ({"finetune_args": ["--data.init_args.snippets.init_args.path=nowhere.jsonl"]}, "nowhere.jsonl does not exist"),
         ({"train_snippets": [3, 99]}, "train_snippets has 99, but a fold of tried trains on 1. snippets"),
@@ -398,11 +422,12 @@ def test_without_its_baseline_no_token_probabilities_are_needed(data_configs, pr
     assert list(found.methods) == ["pttrust", "surface", "sae_no_contrast"]
 
 
-@pytest.mark.parametrize(("given", "left_out"), [("uncertainty", "attention_probe"), ("verdicts", "uncertainty")])
-def test_baselines_whose_needs_the_data_does_not_meet_are_left_out_and_said(given, left_out, caplog):
+@pytest.mark.parametrize("left_out", ["attention_probe", "lookback", "uncertainty"])
+def test_baselines_whose_needs_the_data_does_not_meet_are_left_out_and_said(left_out, caplog):
     """Of two sets, one lacks something: tables of one benchmark hold the same methods."""
-    lacking = SimpleNamespace(**{name: name == given for name in ("uncertainty", "verdicts")})
-    sets = {"full": SimpleNamespace(uncertainty=True, verdicts=True), "other": lacking}
+    options = ("uncertainty", "lookback", "verdicts")
+    lacking = SimpleNamespace(**{name: name not in BASELINES[left_out].needs for name in options})
+    sets = {"full": SimpleNamespace(**dict.fromkeys(options, True)), "other": lacking}
     caplog.set_level("INFO", logger="lightning.pytorch.utilities.rank_zero")
     assert choose_baselines(None, sets) == [name for name in BASELINES if name != left_out]
     (needed,) = BASELINES[left_out].needs

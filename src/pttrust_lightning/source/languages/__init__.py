@@ -1,6 +1,6 @@
 """The languages that are read: how files and fields name them, how their text parses, its tokens and kinds of lines."""
 
-from pttrust_lightning.source.languages.line_kinds import LINE_KINDS, LineKind, line_kinds
+from pttrust_lightning.source.languages.line_kinds import LINE_KINDS, LineKind, could_be_wrong, line_kinds
 from pttrust_lightning.source.languages.names import (
     ALIASES,
     LANGUAGES,
@@ -20,6 +20,7 @@ __all__ = [
     "SUFFIXES",
     "LineKind",
     "canonical_language",
+    "could_be_wrong",
     "fingerprint",
     "known_language",
     "language_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Literal, get_args
 
@@ -13,6 +14,7 @@ LineKind = Literal["blank", "comment", "punctuation", "code"]
 LINE_KINDS: tuple[LineKind, ...] = get_args(LineKind)
 
 _COMMENT, _PUNCTUATION, _CODE = 1, 2, 3
+_SAYS_NOTHING = {"comment", "punctuation", "indent", "dedent"}
 _MARKS = {"comment": _COMMENT, "punctuation": _PUNCTUATION}
 
 
@@ -36,6 +38,30 @@ def line_kinds(code: str, language: str) -> list[LineKind]:
         UnicodeEncodeError: The text holds a lone surrogate, which UTF-8 cannot express.
     """
     return kinds_of_lines(code, lexemes(code, language))
+
+
+def could_be_wrong(code: str, language: str) -> list[bool]:
+    """Whether each line could be wrong at all: not one that is blank, a comment (docstrings included) or a bare else.
+
+    A bare else says nothing beside the word: ``else:``, ``} else {``, with or without a comment. Punctuation alone can
+    be wrong: a closing brace in the wrong place.
+
+    Args:
+        code: The program.
+        language: Its language, by the name in ``LANGUAGES``.
+
+    Raises:
+        UnicodeEncodeError: The text holds a lone surrogate, which UTF-8 cannot express.
+    """
+    found = lexemes(code, language)
+    source = code.encode("utf-8")
+    says = [(start, source[start:end]) for kind, start, end in found if kind not in _SAYS_NOTHING]
+    starts = [start for start, _ in says]
+    possible = []
+    for line, kind in zip(split_lines(code), kinds_of_lines(code, found), strict=True):
+        words = [text for _, text in says[bisect_left(starts, line.start) : bisect_left(starts, line.end)]]
+        possible.append(kind not in ("blank", "comment") and words != [b"else"])
+    return possible
 
 
 def kinds_of_lines(code: str, found: Iterable[Lexeme]) -> list[LineKind]:

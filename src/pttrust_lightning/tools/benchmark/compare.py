@@ -11,7 +11,7 @@ from pttrust_lightning.metrics.evaluation import Estimate, evaluate, evaluate_ru
 from pttrust_lightning.report.benchmark import Axis, BenchmarkResults, Choice, DataSetResults
 from pttrust_lightning.report.predictions import read_predictions, write_predictions
 from pttrust_lightning.report.results import COMPARED, Results
-from pttrust_lightning.tools.benchmark.data import BenchmarkData
+from pttrust_lightning.tools.benchmark.data import BenchmarkData, TestLines
 from pttrust_lightning.tools.benchmark.plan import Method, Plan, ScoringRun
 from pttrust_lightning.tools.benchmark.runs import Record
 from pttrust_lightning.tools.benchmark.settings import Benchmark
@@ -80,8 +80,9 @@ def _of_data_set(
 ) -> DataSetResults:
     samples, seed = benchmark.bootstrap_samples, benchmark.seeds[0]
     first, *others = (method.name for method in planned.methods)
-    runs = {method: scored[name, method, None] for method in (first, *others)}
-    evaluations = {method: evaluate_runs(own, samples, seed) for method, own in runs.items()}
+    lines = data.test_lines(name)
+    runs = {method: _with_tokens(scored[name, method, None], lines) for method in (first, *others)}
+    evaluations = {m: evaluate_runs(own, samples, seed, eligible=lines.eligible) for m, own in runs.items()}
     of_first = evaluations[first]
     counts = data.counts(name)
     tested = {
@@ -103,7 +104,8 @@ def _of_data_set(
     def estimates(method: str, size: int | None) -> dict[str, Estimate]:
         if size is None:
             return table.methods[method]
-        return evaluate_runs(scored[name, method, size], samples, seed).metrics
+        own = _with_tokens(scored[name, method, size], lines)
+        return evaluate_runs(own, samples, seed, eligible=lines.eligible).metrics
 
     return DataSetResults(
         table=table,
@@ -113,6 +115,11 @@ def _of_data_set(
         ),
         sweep=_sweep(benchmark, planned.methods, table.methods),
     )
+
+
+def _with_tokens(runs: Sequence[Sequence[ScoredSnippet]], lines: TestLines) -> list[list[ScoredSnippet]]:
+    """The snippets with their lines' numbers of tokens, which files of predictions do not have."""
+    return [[s._replace(line_tokens=lines.tokens[s.snippet_id]) for s in run] for run in runs]
 
 
 def _each_run(runs: Sequence[Sequence[ScoredSnippet]]) -> dict[str, list[float]]:

@@ -16,11 +16,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from pttrust_lightning.baselines import BASELINES
 from pttrust_lightning.cache.manifest import read_manifest
 from pttrust_lightning.datamodules.cached_states import CachedStates
-from pttrust_lightning.datamodules.labelled import LabelledLines
+from pttrust_lightning.datamodules.labelled import LabelledLines, eligible_lines
 from pttrust_lightning.datamodules.unlabelled import UnlabelledStates
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.tools.extract import build
-from pttrust_lightning.types import LabelledSplits, LineRule
+from pttrust_lightning.types import BoolArray, IntArray, LabelledSplits, LineRule
 
 D = TypeVar("D", bound=CachedStates)
 
@@ -43,6 +43,18 @@ class Point(NamedTuple):
         return layer + ("" if self.line_rule is None else f"_{self.line_rule}")
 
 
+class TestLines(NamedTuple):
+    """What is known of the test snippets' scored lines beside their scores, by the snippet's id, ``(T,)`` each.
+
+    Attributes:
+        eligible: Which of them could be wrong at all.
+        tokens: How many tokens each has; None in caches that do not have it.
+    """
+
+    eligible: dict[str, BoolArray]
+    tokens: dict[str, IntArray | None]
+
+
 class StageData(NamedTuple):
     """The data of some runs.
 
@@ -52,6 +64,7 @@ class StageData(NamedTuple):
         fingerprint: Changes with the states and the labels.
         counts: What it holds, for the report.
         lines: Changes with which lines are scored.
+        test: What is known of the test snippets' lines, of all folds; nothing of stage 1's data.
     """
 
     configs: tuple[Path, ...]
@@ -59,6 +72,7 @@ class StageData(NamedTuple):
     fingerprint: str
     counts: dict[str, Any]
     lines: str
+    test: TestLines
 
 
 class BenchmarkData:
@@ -85,6 +99,7 @@ class BenchmarkData:
         self._read: dict[tuple[str, ...], StageData] = {}
         self._lines: dict[str, str] = {}
         self._counts: dict[str, dict[str, Any]] = {}
+        self._test: dict[str, TestLines] = {}
 
     def baselines(self, asked: Sequence[str] | None, args: Sequence[str]) -> list[str]:
         """The baselines to fit; where none are asked for, all whose needs every set meets, and those left out are said.
@@ -134,11 +149,16 @@ class BenchmarkData:
                 "context_length."
             )
         self._counts.setdefault(data_set, read.counts)
+        self._test.setdefault(data_set, read.test)
         return read
 
     def counts(self, data_set: str) -> dict[str, Any]:
         """What a set holds that was read, for the report; ``train_snippets``: those that can be ranked, by fold."""
         return self._counts[data_set]
+
+    def test_lines(self, data_set: str) -> TestLines:
+        """Of a set that was read. Tokens are those of the first method's LLM, so that all methods have the same."""
+        return self._test[data_set]
 
     def _data(self, name: str, configs: tuple[Path, ...], args: Sequence[str], point: Point) -> StageData:
         own = [a for a in args if a.startswith("--data")]
@@ -150,11 +170,11 @@ class BenchmarkData:
             options = self._states_options(given, kind, point)
             data = _built([*given, *options], kind)
             data.prepare_data()
-            fingerprint, counts, lines = states_hash(data), {}, ""
+            fingerprint, counts, lines, test = states_hash(data), {}, "", TestLines({}, {})
             if isinstance(data, LabelledLines):
-                counts, lines = self._labelled_counts(name, data), lines_hash(data)
+                counts, lines = self._labelled_counts(name, data, test), lines_hash(data)
                 fingerprint += labels_hash(data)
-            self._read[asked] = StageData(configs, tuple(options), fingerprint, counts, lines)
+            self._read[asked] = StageData(configs, tuple(options), fingerprint, counts, lines, test)
         return self._read[asked]
 
     def _states_options(self, given: Sequence[str], kind: type[CachedStates], point: Point) -> list[str]:
@@ -172,13 +192,16 @@ class BenchmarkData:
             options += [f"--data.init_args.states.line_rule={point.line_rule}"]
         return [*options, f"--data.init_args.cache_dir={place}"]
 
-    def _labelled_counts(self, name: str, data: LabelledLines) -> dict[str, Any]:
+    def _labelled_counts(self, name: str, data: LabelledLines, test: TestLines) -> dict[str, Any]:
+        """Counts of all folds; what is known of their test snippets' lines is added to ``test``."""
         data.folds = self._folds
         trained_on = []
         for fold in reversed(range(self._folds or 1)):
             data.fold = fold
             data.setup("validate")
             trained_on.append(len(data.rankable("train")))
+            test.eligible.update(eligible_lines(data.split["test"]))
+            test.tokens.update({s.snippet.id: s.lines.line_tokens for s in data.split["test"]})
         for size in self._sizes:
             if size > min(trained_on):
                 raise ConfigError(
