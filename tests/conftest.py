@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test m
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is: tiny models lose more to threads than they gain
 
 import pytest
+import torch
 from tiny_llms import FAMILIES, TOKENIZERS, save_llm
 
 from pttrust_lightning.errors import SandboxError
@@ -26,6 +27,12 @@ class LlmFolders(dict):
     def __missing__(self, family: str) -> Path:
         self[family] = save_llm(self._root / family, family)
         return self[family]
+
+
+@pytest.fixture(autouse=True)
+def seeded_torch() -> None:
+    """What a test draws does not depend on which tests ran before it in the same process."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

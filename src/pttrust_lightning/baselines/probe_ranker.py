@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -23,7 +24,6 @@ from pttrust_lightning.baselines.base import (
 )
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.losses import neural_ndcg
-from pttrust_lightning.metrics import reciprocal_rank
 from pttrust_lightning.models.line_ranker import LineRanker
 from pttrust_lightning.types import FloatArray, SnippetStates
 
@@ -32,8 +32,9 @@ class ProbeRankerBaseline(PooledBaseline):
     """PtTrust's ranker and its loss on principal components of the raw line state (METHOD: what it must beat).
 
     What stage 2 is without stage 1: the same multi-layer perceptron and NeuralNDCG, with as many components as the
-    paper's encoder has latents in place of these. Components are scaled to unit variance. The epoch with the best mean
-    reciprocal rank on the validation split is kept. Snippets are judged by what their lines' components pool to.
+    paper's encoder has latents in place of these. Components are scaled to unit variance. The epoch with the lowest
+    loss on the validation split is kept, as in stage 2: a rank among two dozen snippets is perfect too soon. Snippets
+    are judged by what their lines' components pool to.
 
     Args:
         components: Number of principal components to keep.
@@ -76,32 +77,28 @@ class ProbeRankerBaseline(PooledBaseline):
         self._ranker: LineRanker | None = None
 
     def fit(self, train: Sequence[SnippetStates], validation: Sequence[SnippetStates]) -> Self:
-        """Fit on the rankable training snippets, and keep the best epoch on the validation split."""
+        """Fit on the rankable training snippets, and keep the epoch with the lowest loss on the validation split."""
         snippets = rankable_only(train, self.name, "training")
         held_out = rankable_only(validation, self.name, "validation")
         told_apart(np.concatenate([s.labels for s in snippets]), self.name)
         states = np.concatenate([self._states(s) for s in snippets])
         self._scales = fitted_scales(states, self.components, whiten=True)
-        lines = [_tensor(self.features(s)) for s in snippets]
-        unseen = [_tensor(self.features(s)) for s in held_out]
-        labels = [_tensor(s.labels) for s in snippets]
+        lines = [_Lines(_tensor(self.features(s)), _tensor(s.labels)) for s in snippets]
+        unseen = [_Lines(_tensor(self.features(s)), _tensor(s.labels)) for s in held_out]
         with one_thread(), seeded(torch.initial_seed() if self.seed is None else self.seed):
-            ranker = LineRanker(lines[0].shape[1], self.hidden, self.n_layers)
+            ranker = LineRanker(lines[0].features.shape[1], self.hidden, self.n_layers)
             optimizer = torch.optim.Adam(ranker.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-            best, kept = -np.inf, ranker.state_dict()
+            best, kept = math.inf, ranker.state_dict()
             for epoch in range(1, self.epochs + 1):
                 for rows in torch.split(torch.randperm(len(lines)), self.batch_size):
-                    batch = rows.tolist()
-                    x, y, mask = _padded([lines[i] for i in batch], [labels[i] for i in batch])
                     optimizer.zero_grad()
-                    neural_ndcg(ranker(x, mask), y, mask).backward()  # type: ignore[no-untyped-call]
+                    _loss(ranker, [lines[i] for i in rows.tolist()]).backward()  # type: ignore[no-untyped-call]
                     optimizer.step()
                 with torch.no_grad():
-                    scores = [ranker(x).numpy() for x in unseen]
-                ranks = [reciprocal_rank(x, s.labels) for x, s in zip(scores, held_out, strict=True)]
-                quality = float(np.mean(ranks))
-                if quality > best:
-                    best, kept, self.epoch = quality, copy.deepcopy(ranker.state_dict()), epoch
+                    batches = [unseen[i : i + self.batch_size] for i in range(0, len(unseen), self.batch_size)]
+                    loss = sum(_loss(ranker, batch).item() * len(batch) for batch in batches)
+                if loss < best:
+                    best, kept, self.epoch = loss, copy.deepcopy(ranker.state_dict()), epoch
             ranker.load_state_dict(kept)
         self._ranker = ranker
         return self
@@ -152,11 +149,20 @@ class ProbeRankerBaseline(PooledBaseline):
         return finite(states, self.name, snippet.snippet.id)
 
 
+class _Lines(NamedTuple):
+    """A snippet's lines: features ``(T, F)``, labels ``(T,)``."""
+
+    features: Tensor
+    labels: Tensor
+
+
 def _tensor(values: FloatArray) -> Tensor:
     return torch.from_numpy(values).float()
 
 
-def _padded(lines: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Lines ``(B, T, F)``, labels ``(B, T)`` and where there is a line ``(B, T)``."""
-    mask = pad_sequence([torch.ones(len(y), dtype=torch.bool) for y in labels], batch_first=True)
-    return pad_sequence(lines, batch_first=True), pad_sequence(labels, batch_first=True), mask
+def _loss(ranker: LineRanker, snippets: Sequence[_Lines]) -> Tensor:
+    """NeuralNDCG, the mean over the snippets."""
+    features = pad_sequence([s.features for s in snippets], batch_first=True)
+    labels = pad_sequence([s.labels for s in snippets], batch_first=True)
+    mask = pad_sequence([torch.ones(len(s.labels), dtype=torch.bool) for s in snippets], batch_first=True)
+    return neural_ndcg(ranker(features, mask), labels, mask)

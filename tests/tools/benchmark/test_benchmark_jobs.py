@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from functools import partial
 
 import pytest
@@ -16,7 +17,7 @@ def runs(n):
     return [Run("pretrain", f"run{i}", (), (), i, f"key{i}") for i in range(n)]
 
 
-def work(run, folder):
+def work(run, folder, seconds=0.0):
     """What is picked up in another process: it says something, leaves a record, and may fail."""
     print(f"{run.name} works")
     os.write(2, b"and a library complains\n")
@@ -24,6 +25,7 @@ def work(run, folder):
         raise SchemaError("labels.jsonl", 3, "id", "is missing", "Add it.")
     if run.seed == 3 and not (folder / "mended").exists():
         sys.exit(2)
+    time.sleep(seconds)
     (folder / run.name).mkdir()
     record = {"key": run.key, "result": ".", "process": os.getpid()}
     (folder / run.name / "finished.json").write_text(json.dumps(record))
@@ -53,6 +55,19 @@ def test_a_failure_is_said_and_what_is_finished_is_kept(n, tmp_path, capfd):
         log = (tmp_path / "logs" / "run0.log").read_text().splitlines()
         assert sorted(log) == ["and a library complains", "run0 works"]
         assert "SchemaError" not in said.err, "its traceback is in the log"
+
+
+def test_what_had_begun_is_finished_before_a_failure_is_said(tmp_path):
+    slow = partial(work, folder=tmp_path, seconds=1.0)
+    jobs = Jobs(2, tmp_path)
+    try:
+        with pytest.raises(RunError, match="run2"):
+            jobs.do("stage 1", [*runs(3)[::-1], *runs(12)[4:]], slow)
+        begun = {log.stem for log in (tmp_path / "logs").iterdir()} - {"run2"}
+        assert begun == {record.parent.name for record in tmp_path.glob("*/finished.json")}
+        assert 1 <= len(begun) < 10, "the rest is left"
+    finally:
+        jobs.close()
 
 
 def test_nothing_is_done_twice_and_the_cost_is_said(tmp_path, caplog):

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
@@ -81,15 +81,20 @@ class Jobs:
             return
         logs = self._output_dir / "logs"
         futures = {self._pool.submit(_logged, partial(work, run), logs / f"{run.name}.log"): run for run in todo}
-        for future in as_completed(futures):
-            run = futures[future]
-            try:
-                yield run, future.result()
-            except BrokenProcessPool as error:
-                raise RunError(
-                    f"{run.name}: a process ended by force, perhaps for lack of memory. Set jobs lower, and run the "
-                    f"same command again: what is finished is kept. What they said is in {logs}."
-                ) from error
+        try:
+            for future in as_completed(futures):
+                run = futures[future]
+                try:
+                    yield run, future.result()
+                except BrokenProcessPool as error:
+                    raise RunError(
+                        f"{run.name}: a process ended by force, perhaps for lack of memory. Set jobs lower, and run "
+                        f"the same command again: what is finished is kept. What they said is in {logs}."
+                    ) from error
+        finally:  # what has begun ends first: a caller that goes on after a failure must not begin it a second time
+            for future in futures:
+                future.cancel()
+            wait(futures)
 
 
 def usable_cpus() -> int:
