@@ -16,6 +16,8 @@ from pttrust_lightning.types import ScoredSnippet
 
 FIGURES = {"val/fvu": 0.1, "val/l0": 4.0, "val/dead_share": 0.2, "val/pair_distance": 0.3, "train/loss": 1.0}
 LABELS = [np.eye(6)[i % 6] for i in range(40)]
+PARTS = {f"s{i}": ("python", "java")[i // 2 % 2] for i in range(40)}
+"""Of what language each snippet is."""
 
 
 def option(args, name, otherwise=None):
@@ -26,7 +28,8 @@ def option(args, name, otherwise=None):
 class StandIn:
     """Answers `fit` as the Lightning CLI would, and records what it was asked and what was tested.
 
-    Every line's score is its label, plus the fold; ``val/loss`` is ten times the learning rate's distance from 0.01.
+    Every line's score is its label, plus the fold, but turned around for snippets of a language that was not trained
+    on; ``val/loss`` is ten times the learning rate's distance from 0.01.
     """
 
     def __init__(self, root, writes=True, stop_after=None):
@@ -39,6 +42,7 @@ class StandIn:
         self.asked.append(args)
         name = option(args, "trainer.logger.name")
         fold = int(option(args, "data.init_args.fold", 0))
+        trained_on = json.loads(option(args, "data.init_args.only", '{"train": {}}'))["train"].get("language")
         folder = self.root / name / f"version_{len(list((self.root / name).glob('version_*')))}"
         (folder / "export").mkdir(parents=True)
         trainer = SimpleNamespace(
@@ -50,17 +54,18 @@ class StandIn:
         data.train, data.val = [0], [1]
         if self.writes:
             trainer.callbacks.append(WritePredictions())
-        trainer.test = lambda *_, **__: self._test(folder, fold)
+        trainer.test = lambda *_, **__: self._test(folder, fold, trained_on)
         loss = abs(float(option(args, "model.init_args.lr", 0)) - 0.01)
         trainer.validate = lambda *_, **__: trainer.callback_metrics.update({"val/loss": loss, "val/mrr": loss})
         return SimpleNamespace(trainer=trainer, model=None, datamodule=data)
 
-    def _test(self, folder, fold):
+    def _test(self, folder, fold, trained_on):
         self.tested.append(folder)
         scored = [
-            ScoredSnippet(f"s{i}", np.arange(6), labels + fold, labels * 0.5, labels)
+            ScoredSnippet(f"s{i}", np.arange(6), labels * known + fold, labels * 0.5, labels)
             for i, labels in enumerate(LABELS)
             if i % 2 == fold
+            for known in [1 if trained_on is None or PARTS[f"s{i}"] in trained_on else -1]
         ]
         write_predictions(folder / "predictions-test.jsonl", scored)
 
@@ -80,8 +85,8 @@ class FakeCache:
 class FakeData:
     """In place of BenchmarkData: nothing is read."""
 
-    def __init__(self, pretrain, sets, folds, train_snippets, layers):
-        self.pretrain, self.sets, self.layers = pretrain, sets, layers
+    def __init__(self, pretrain, sets, folds, train_snippets, layers, generalise):
+        self.pretrain, self.sets, self.layers, self.generalise = pretrain, sets, layers, generalise
 
     def baselines(self, asked, args):
         given = SimpleNamespace(uncertainty=True, lookback=False, verdicts="--data.init_args.verdicts=true" in args)
@@ -98,12 +103,15 @@ class FakeData:
 
     def _stage(self, configs, point):
         options = () if point.layer is None else (f"--data.init_args.states.layer={point.layer}",)
-        return StageData(tuple(configs), options, "fingerprint", {}, "lines", TestLines({}, {}))
+        return StageData(tuple(configs), options, "fingerprint", {}, "lines", TestLines({}, {}, {}))
+
+    def parts(self, data_set):
+        return sorted(set(PARTS.values())) if self.generalise else []
 
     def test_lines(self, data_set):
         """Two tokens a line; the last line could not be wrong."""
         names = [f"s{i}" for i in range(len(LABELS))]
-        return TestLines(dict.fromkeys(names, np.arange(6) < 5), dict.fromkeys(names, np.full(6, 2)))
+        return TestLines(dict.fromkeys(names, np.arange(6) < 5), dict.fromkeys(names, np.full(6, 2)), PARTS)
 
 
 def small_data(folder):

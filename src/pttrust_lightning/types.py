@@ -70,6 +70,7 @@ class LabelledSnippet:
         correct: Whether the snippet is right; then it has no wrong line.
         label_source: Where the label comes from (``diff``, ``implanted:<operator>``, ``human``, ...).
         bug_type: What kind of bug it is, as its source or the operator that made it names it; empty where not known.
+        data_set: The set it is of, where several are mixed; empty elsewhere.
     """
 
     id: str
@@ -82,6 +83,7 @@ class LabelledSnippet:
     correct: bool
     label_source: str
     bug_type: str = ""
+    data_set: str = ""
 
     def program(self) -> Program:
         """The snippet without its labels, as the LLM reads it."""

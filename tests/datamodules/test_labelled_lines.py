@@ -12,6 +12,7 @@ from pttrust_lightning.cache.manifest import read_manifest
 from pttrust_lightning.cache.reader import StateCache
 from pttrust_lightning.datamodules import LabelledLines
 from pttrust_lightning.datamodules.labelled import (
+    LEFT_OUT_OF_SPLIT,
     NO_STATES,
     NOT_RANKABLE,
     UNSCORED_WRONG_LINES,
@@ -102,6 +103,25 @@ def test_renamed_copies_of_a_snippet_never_straddle_the_split(make):
         splits = make([*copies, *other], split_seed=seed).splits([*copies, *other])
         assert len(set(splits[: len(copies)])) == 1
         assert len(set(splits)) > 1
+
+
+def test_only_keeps_what_is_asked_for_in_the_same_splits(ready):
+    mixed = [dataclasses.replace(s, language=("python", "java")[i // 4 % 2]) for i, s in enumerate(SNIPPETS)]
+    whole = ready(mixed, val_fraction=0.3, test_fraction=0.3)
+    java = ready(mixed, val_fraction=0.3, test_fraction=0.3, only={"train": {"language": ["java"]}})
+    ids = {d: {name: [s.snippet.id for s in part] for name, part in d.split.items()} for d in (whole, java)}
+    assert ids[java]["val"] == ids[whole]["val"] and ids[java]["test"] == ids[whole]["test"]
+    kept = [s.snippet.id for s in whole.split["train"] if s.snippet.language == "java"]
+    assert ids[java]["train"] == kept and 0 < len(kept) < len(ids[whole]["train"])
+    assert java.exclusions.counts[LEFT_OUT_OF_SPLIT] == len(ids[whole]["train"]) - len(kept)
+    assert {len(batch.snippet_ids) for batch in java.train_dataloader()} <= {1, 2}
+
+
+def test_only_refuses_what_no_snippet_has(make):
+    data = make(only={"test": {"language": ["pyhton"]}})
+    data.prepare_data()
+    with pytest.raises(ConfigError, match=r"only: the test split is to keep language 'pyhton'.*There is 'python'"):
+        data.setup("fit")
 
 
 def test_each_snippet_is_tested_in_one_fold(ready):

@@ -10,6 +10,7 @@ from pttrust_lightning.report.benchmark import (
     BenchmarkResults,
     Choice,
     DataSetResults,
+    Generalisation,
     benchmark_markdown,
     print_benchmark,
     write_benchmark,
@@ -21,7 +22,7 @@ def estimates(value):
     return {metric: Estimate(value, value - 0.1, value + 0.1) for metric in METRICS}
 
 
-def found(name, choices=(), learning_curve=None, sweep=None):
+def found(name, choices=(), learning_curve=None, sweep=None, generalisation=None):
     table = Results(
         name=name,
         seeds=[3],
@@ -29,7 +30,7 @@ def found(name, choices=(), learning_curve=None, sweep=None):
         methods={"pttrust": estimates(0.6), "surface": estimates(0.4)},
         differences={"surface": estimates(0.2)},
     )
-    return DataSetResults(table, list(choices), learning_curve, sweep)
+    return DataSetResults(table, list(choices), learning_curve, sweep, generalisation)
 
 
 def results(**data_sets):
@@ -45,7 +46,7 @@ def printed(benchmark, width=100):
 CURVE = Axis("labelled snippets", [5, 20], {"pttrust": {5: estimates(0.3), 20: estimates(0.6)}})
 LAYERS = Axis("layer", [0, 7], {"probe": {0: estimates(0.25), 7: estimates(0.75)}})
 CHOICES = [
-    Choice("pttrust", 3, fold, None, {"lr": lr}, [{"values": {"lr": lr}, "val/loss": 0.5}])
+    Choice("pttrust", 3, fold, None, None, {"lr": lr}, [{"values": {"lr": lr}, "val/loss": 0.5}])
     for fold, lr in ((0, 0.1), (1, 0.2))
 ]
 
@@ -86,10 +87,24 @@ def test_what_was_varied_is_a_table_a_metric_and_nested_in_json(tmp_path):
         assert f"{metric} by labelled snippets" in table and f"{metric} by layer" in printed(varied)
 
 
+def test_matrices_are_shown_for_each_method_and_difference():
+    columns = ("go", "rust", "all")
+    cells = {row: {column: estimates(0.1 * i) for i, column in enumerate(columns, 1)} for row in columns}
+    tested = {"go": 4, "rust": 5, "all": 9}
+    matrices = Generalisation("language", tested, {"pttrust": cells, "surface": cells}, {"surface": cells})
+    shown = results(tiny=found("tiny", generalisation=matrices))
+    text = benchmark_markdown(shown)
+    assert "tested on (4 of go, 5 of rust can be ranked)" in text
+    assert "| hit@1: pttrust | go | rust | all |\n|---|---|---|---|\n| go | .100 (.000 to .200) | .200" in text
+    assert "| mrr: pttrust minus surface | go | rust | all |" in text and "+.200* (+.100 to +.300)" in text
+    assert "Rows: language trained on; columns: tested on." in printed(shown)
+    assert "hit@1: surface" in printed(shown) and "mrr: pttrust minus surface" in printed(shown)
+
+
 def test_nothing_varied_leaves_no_trace(tmp_path):
     write_benchmark(tmp_path, results())
     record = json.loads((tmp_path / "results.json").read_text())["data_sets"]["tiny"]
-    assert not record.keys() & {"learning_curve", "sweep", "choices"}
+    assert not record.keys() & {"learning_curve", "sweep", "choices", "generalisation"}
 
 
 @pytest.mark.parametrize("show", [benchmark_markdown, printed])
@@ -101,6 +116,6 @@ def test_choices_are_in_json_with_what_there_was_to_choose_from(tmp_path):
     write_benchmark(tmp_path, results(tiny=found("tiny", CHOICES)))
     first, _ = json.loads((tmp_path / "results.json").read_text())["data_sets"]["tiny"]["choices"]
     assert first == {
-        "method": "pttrust", "seed": 3, "fold": 0, "train_snippets": None, "chosen": {"lr": 0.1},
+        "method": "pttrust", "seed": 3, "fold": 0, "train_snippets": None, "trained_on": None, "chosen": {"lr": 0.1},
         "candidates": [{"values": {"lr": 0.1}, "val/loss": 0.5}],
     }  # fmt: skip

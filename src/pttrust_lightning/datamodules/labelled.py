@@ -39,12 +39,16 @@ from pttrust_lightning.types import (
 
 PromptUse = Literal["with", "without", "difference"]
 
+SnippetField = Literal["language", "task", "data_set", "bug_type", "label_source"]
+"""What snippets can be told apart by."""
+
 WITHOUT_PROMPT = "#without_prompt"
 """Follows the id of a snippet in the cache, where it is read once more without its prompt."""
 
 NO_STATES = "labelled snippet without a scored line"
 NO_DIFFERENCE = "labelled snippet with a line that cannot be scored without its prompt"
 UNSCORED_WRONG_LINES = "wrong line that is not scored (beyond the context)"
+LEFT_OUT_OF_SPLIT = "snippet that `only` leaves out of its split"
 NOT_RANKABLE = "snippet with fewer than two scored lines or no wrong one (neither trains nor tests the ranking)"
 
 
@@ -65,6 +69,9 @@ class LabelledLines(CachedStates):
         folds: Cross-validate in so many folds; null for a single split.
         fold: The fold that is tested, 0-based.
         split_seed: Decides the split.
+        only: Which snippets each split keeps, by their fields: ``{train: {language: [java]}, val: {language: [java]}}``
+            trains on Java and tests on all; a split that is not named keeps all. The split itself is made before, so
+            that it is the same whatever is kept.
         train_snippets: Train on so many of the training split's snippets that can be ranked, for a learning curve; a
             larger number takes the same ones and more. null: all.
         uncertainty: Also read token probabilities (runs the whole LLM), for the uncertainty baseline.
@@ -92,6 +99,7 @@ class LabelledLines(CachedStates):
         folds: int | None = None,
         fold: int = 0,
         split_seed: int = 0,
+        only: dict[Split, dict[SnippetField, list[str]]] = {},  # noqa: B006 (never changed)
         train_snippets: int | None = None,
         uncertainty: bool = True,
         verdicts: bool = False,
@@ -116,6 +124,7 @@ class LabelledLines(CachedStates):
         self.folds = folds
         self.fold = fold
         self.split_seed = split_seed
+        self.only = only
         self.train_snippets = train_snippets
         self.uncertainty = uncertainty
         self.verdicts = verdicts
@@ -213,9 +222,9 @@ class LabelledLines(CachedStates):
 
         Raises:
             CacheError: The cache is missing, incomplete or damaged, or comes from another LLM.
-            ConfigError: A split without a snippet that can be ranked; with ``verdicts``, without a correct or a wrong
-                one. Then the training split needs none that can be ranked. Or fewer to train on than
-                ``train_snippets``.
+            ConfigError: ``only`` names what no snippet has. A split without a snippet that can be ranked; with
+                ``verdicts``, without a correct or a wrong one. Then the training split needs none that can be ranked.
+                Or fewer to train on than ``train_snippets``.
         """
         snippets, _ = self._snippets()
         cache = self.open_cache()
@@ -236,10 +245,14 @@ class LabelledLines(CachedStates):
             if not item.rankable:
                 self.exclusions.add(NOT_RANKABLE, snippet.id)
             joined.append(item)
+        self._check_only([s.snippet for s in joined])
         split = self.splits([s.snippet for s in joined])
-        self.split: dict[Split, list[SnippetStates]] = {
-            name: [s for s, own in zip(joined, split, strict=True) if own == name] for name in ("train", "val", "test")
-        }
+        self.split: dict[Split, list[SnippetStates]] = {"train": [], "val": [], "test": []}
+        for item, name in zip(joined, split, strict=True):
+            if self.keeps(name, item.snippet):
+                self.split[name].append(item)
+            else:
+                self.exclusions.add(LEFT_OUT_OF_SPLIT, item.snippet.id)
         if self.train_snippets is not None:
             train = self.split["train"]
             problems, rankable = [s.snippet.problem_id for s in train], [s.rankable for s in train]
@@ -295,6 +308,21 @@ class LabelledLines(CachedStates):
         if self.folds is None:
             return split_by_group(problems, self.val_fraction, self.test_fraction, self.split_seed)
         return split_by_fold(problems, self.folds, self.fold, self.val_fraction, self.split_seed)
+
+    def keeps(self, split: Split, snippet: LabelledSnippet) -> bool:
+        """Whether a split keeps a snippet that falls into it."""
+        return all(getattr(snippet, name) in values for name, values in self.only.get(split, {}).items())
+
+    def _check_only(self, snippets: Sequence[LabelledSnippet]) -> None:
+        """Refuse values that no snippet has: they would be misspelt."""
+        for split, fields in self.only.items():
+            for name, values in fields.items():
+                known = sorted({getattr(snippet, name) for snippet in snippets})
+                if unknown := sorted(set(values) - set(known)):
+                    raise ConfigError(
+                        f"only: the {split} split is to keep {name} {', '.join(map(repr, unknown))}, which no snippet "
+                        f"has. There is {', '.join(map(repr, known))}."
+                    )
 
     def rankable(self, split: Split) -> list[SnippetStates]:
         """The snippets of a split that can be ranked, in order."""

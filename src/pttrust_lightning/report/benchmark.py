@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,25 @@ from rich.console import Console
 from rich.table import Table
 
 from pttrust_lightning.metrics.evaluation import Estimate
-from pttrust_lightning.report.results import COMPARED, Results, cell, markdown, plain, print_results, record
+from pttrust_lightning.report.results import (
+    COMPARED,
+    Results,
+    cell,
+    markdown,
+    plain,
+    print_results,
+    record,
+    two_line_cell,
+)
+
+ALL = "all"
+"""The row of what was trained on all parts of a set, and the column of what was tested on them."""
+
+SHOWN_MATRICES = ("hit@1", "mrr")
+"""Metrics whose generalisation matrices tables and figures show; ``results.json`` has all of them."""
+
+Matrix = dict[str, dict[str, dict[str, Estimate]]]
+"""Estimates of every metric, by what was trained on and what was tested on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +43,7 @@ class Choice:
         seed: Of training.
         fold: The fold; 0 where there is one split.
         train_snippets: How many snippets it learned from; None for all.
+        trained_on: Which part of the set it learned from alone; None for all.
         chosen: The values, by option.
         candidates: What there was to choose from, each with its validation metric.
     """
@@ -32,6 +52,7 @@ class Choice:
     seed: int
     fold: int
     train_snippets: int | None
+    trained_on: str | None
     chosen: dict[str, Any]
     candidates: list[dict[str, Any]]
 
@@ -52,6 +73,23 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
+class Generalisation:
+    """Every method trained on one part of a set, and tested on each (METHOD: generalisation).
+
+    Attributes:
+        field: What the parts are told apart by: ``language``, ``task`` or ``data_set``.
+        tested: Snippets that can be ranked, by column.
+        cells: By method. The last row was trained on all parts, the last column is of all.
+        differences: The first method minus each other one, trained and tested alike; paired.
+    """
+
+    field: str
+    tested: dict[str, int]
+    cells: dict[str, Matrix]
+    differences: dict[str, Matrix]
+
+
+@dataclass(frozen=True, slots=True)
 class DataSetResults:
     """What was found on one data set.
 
@@ -60,12 +98,14 @@ class DataSetResults:
         choices: What was chosen, fold by fold.
         learning_curve: Methods by the number of labelled snippets; None where that was not varied.
         sweep: Methods by layer or line rule; None likewise.
+        generalisation: Methods by what they were trained on and tested on; None likewise.
     """
 
     table: Results
     choices: list[Choice]
     learning_curve: Axis | None
     sweep: Axis | None
+    generalisation: Generalisation | None = None
 
     @property
     def axes(self) -> list[Axis]:
@@ -111,6 +151,8 @@ def benchmark_markdown(results: BenchmarkResults) -> str:
         lines = [*heading, markdown(found.table)]
         for axis in found.axes:
             lines += [line for metric in COMPARED for line in _axis_lines(axis, metric)]
+        if found.generalisation is not None:
+            lines += _generalisation_lines(found.generalisation, found.table.first)
         if found.choices:
             lines += [
                 "Chosen on the validation split:",
@@ -134,6 +176,10 @@ def print_benchmark(results: BenchmarkResults, console: Console | None = None) -
         for axis in found.axes:
             for metric in COMPARED:
                 console.print(_axis_table(axis, metric, found.table.name))
+        if found.generalisation is not None:
+            console.print(f"Rows: {found.generalisation.field} trained on; columns: tested on.", highlight=False)
+            for head, cells, signed in _matrices(found.generalisation, found.table.first):
+                console.print(_matrix_table(head, cells, signed))
         for line in _choice_lines(found.choices):
             console.print(f"Chosen on the validation split: {line}", highlight=False)
 
@@ -147,6 +193,7 @@ def _record(found: DataSetResults) -> dict[str, Any]:
                 "seed": c.seed,
                 "fold": c.fold,
                 "train_snippets": c.train_snippets,
+                "trained_on": c.trained_on,
                 "chosen": c.chosen,
                 "candidates": c.candidates,
             }
@@ -156,7 +203,58 @@ def _record(found: DataSetResults) -> dict[str, Any]:
         if axis is not None:
             rows = {row: plain({str(at): metrics for at, metrics in own.items()}) for row, own in axis.rows.items()}
             content[name] = {"axis": axis.name, "values": axis.columns, "methods": rows}
+    if (matrices := found.generalisation) is not None:
+        content["generalisation"] = {
+            "field": matrices.field,
+            "tested_snippets": matrices.tested,
+            "methods": _plain_matrices(matrices.cells),
+            f"{found.table.first}_minus": _plain_matrices(matrices.differences),
+        }
     return content
+
+
+def of_metric(cells: Matrix, metric: str) -> dict[str, dict[str, Estimate]]:
+    """A matrix of one metric."""
+    return {row: {column: found[metric] for column, found in own.items()} for row, own in cells.items()}
+
+
+def _plain_matrices(matrices: dict[str, Matrix]) -> dict[str, Any]:
+    """By method, trained on, tested on and metric."""
+    return {method: {row: plain(own) for row, own in cells.items()} for method, cells in matrices.items()}
+
+
+def _matrices(matrices: Generalisation, first: str) -> Iterator[tuple[str, dict[str, dict[str, Estimate]], bool]]:
+    """Each matrix to show: its heading, its cells, and whether they are differences."""
+    for metric in SHOWN_MATRICES:
+        for method, cells in matrices.cells.items():
+            yield f"{metric}: {method}", of_metric(cells, metric), False
+        for method, cells in matrices.differences.items():
+            yield f"{metric}: {first} minus {method}", of_metric(cells, metric), True
+
+
+def _generalisation_lines(matrices: Generalisation, first: str) -> list[str]:
+    tested = ", ".join(f"{n} of {column}" for column, n in matrices.tested.items() if column != ALL)
+    lines = [
+        f"Rows: the {matrices.field} that was trained on; columns: tested on ({tested} can be ranked). No problem is "
+        "in both.",
+        "",
+    ]
+    for head, cells, signed in _matrices(matrices, first):
+        lines += [f"| {head} | " + " | ".join(cells[ALL]) + " |", "|---|" + "---|" * len(cells)]
+        for row, own in cells.items():
+            lines.append(f"| {row} | " + " | ".join(cell(estimate, signed) for estimate in own.values()) + " |")
+        lines.append("")
+    return lines
+
+
+def _matrix_table(head: str, cells: dict[str, dict[str, Estimate]], signed: bool) -> Table:
+    table = Table(title=head, box=box.SIMPLE_HEAD, padding=(0, 0))
+    table.add_column("", no_wrap=True)
+    for column in cells[ALL]:
+        table.add_column(column, justify="right")
+    for row, own in cells.items():
+        table.add_row(row, *(two_line_cell(estimate, signed) for estimate in own.values()))
+    return table
 
 
 def _axis_lines(axis: Axis, metric: str) -> list[str]:
@@ -179,12 +277,12 @@ def _axis_table(axis: Axis, metric: str, title: str) -> Table:
 
 def _choice_lines(choices: list[Choice]) -> list[str]:
     """A line a method, seed and size: the values chosen, fold by fold."""
-    rows: dict[tuple[str, int, int | None], list[dict[str, Any]]] = {}
+    rows: dict[tuple[str, int, int | None, str | None], list[dict[str, Any]]] = {}
     for c in choices:
-        rows.setdefault((c.method, c.seed, c.train_snippets), []).append(c.chosen)
+        rows.setdefault((c.method, c.seed, c.train_snippets, c.trained_on), []).append(c.chosen)
     lines = []
-    for (method, seed, size), folds in rows.items():
-        of_size = "" if size is None else f", {size} snippets"
+    for (method, seed, size, part), folds in rows.items():
+        of_size = f"{'' if size is None else f', {size} snippets'}{'' if part is None else f', trained on {part}'}"
         values = (f"{name} {', '.join(str(chosen[name]) for chosen in folds)}" for name in folds[0])
         lines.append(f"{method}, seed {seed}{of_size}: {'; '.join(values)}")
     return lines

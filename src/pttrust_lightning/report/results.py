@@ -151,7 +151,7 @@ def _console_table(
         table.add_column(heading, justify="right", no_wrap=True)
     best = {} if signed else {metric: _best(methods, metric) for metric in shown}
     for name, metrics in methods.items():
-        cells = (_two_line_cell(metrics[metric], signed, bold=best.get(metric) == name) for metric in shown)
+        cells = (two_line_cell(metrics[metric], signed, bold=best.get(metric) == name) for metric in shown)
         table.add_row(name, *cells)
     return table
 
@@ -198,7 +198,8 @@ def cell(estimate: Estimate, signed: bool = False) -> str:
     return f"{_number(estimate.value, signed)}{mark} ({low} to {high})"
 
 
-def _two_line_cell(estimate: Estimate, signed: bool = False, bold: bool = False) -> str:
+def two_line_cell(estimate: Estimate, signed: bool = False, bold: bool = False) -> str:
+    """A value above its interval, for the terminal; signed: marked where the interval leaves out 0."""
     mark = "*" if signed and (estimate.low > 0 or estimate.high < 0) else ""
     value = f"{_number(estimate.value, signed)}{mark}"
     low, high = (_number(v, signed, digits=3 if signed else 2) for v in (estimate.low, estimate.high))

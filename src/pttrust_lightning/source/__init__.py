@@ -22,6 +22,7 @@ from pttrust_lightning.source.labelled import (
     ImplantedBugs,
     JsonlLabelled,
     LabelledSource,
+    MixedLabelled,
     QuixBugs,
     SarifFindings,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "JsonlLabelled",
     "LabelledSource",
     "Mixed",
+    "MixedLabelled",
     "QuixBugs",
     "SarifFindings",
     "StandardLibrary",

@@ -7,12 +7,14 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
 from pttrust_lightning.datamodules import LabelledLines, StreamedStates, UnlabelledStates
+from pttrust_lightning.datamodules.labelled import LEFT_OUT_OF_SPLIT
 from pttrust_lightning.errors import LeakageError
 from pttrust_lightning.parsing import Parser
 from pttrust_lightning.report.data_stats import (
@@ -108,6 +110,10 @@ def _read(data: Data) -> tuple[list[Measured], DataStats]:
         snippets = data.snippets.snippets(left_out)
         measured = list(map(measure_snippet, snippets))
         splits = data.splits(snippets, [m.fingerprint for m in measured])
+        kept = [data.keeps(split, snippet) for split, snippet in zip(splits, snippets, strict=True)]
+        for snippet in compress(snippets, [not keep for keep in kept]):
+            left_out.add(LEFT_OUT_OF_SPLIT, snippet.id)
+        measured, splits = list(compress(measured, kept)), list(compress(splits, kept))
         return measured, data_stats(data.snippets.describe(), measured, splits, left_out)
     # Mutants that a corpus brings, real bugs say, are trained on too; they are in their original's split.
     groups = [

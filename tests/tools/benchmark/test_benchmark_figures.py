@@ -49,5 +49,11 @@ def test_layers_take_the_place_of_figures_by_method(drawn):
     assert drawn(layers=[0, 1]) == themes(*(f"tried/layers-{m}" for m in ("hit@1", "mrr", "auroc", "brier_skill")))
 
 
+def test_a_matrix_of_every_method_and_of_what_sets_the_first_apart(drawn):
+    stems = (f"generalisation-{m}-{name}" for m in ("hit@1", "mrr") for name in ("one", "random", "one-minus-random"))
+    written = drawn(generalise="language")
+    assert written == themes("tried/reliability", "tried/effort", *(f"tried/{stem}" for stem in stems))
+
+
 def test_line_rules_alone_are_no_axis_to_draw(drawn):
     assert drawn(line_rules=["newline", "mean"]) == set()

@@ -250,6 +250,28 @@ def test_a_learning_curve_trains_every_method_on_nested_sizes(tmp_path, without_
     assert not list((tmp_path / "predictions" / "tried").glob("*snippets*"))
 
 
+def test_a_matrix_has_what_was_trained_on_by_what_was_tested_on(tmp_path, without_data, tried):
+    variants = {"one": Variant()}
+    results, lightning = tried(generalise="language", variants=variants, baselines=["random"], folds=2, seeds=[0, 1])
+    asked = [(n, option(a, "data.init_args.only")) for n, a in zip(lightning.names, lightning.asked, strict=True)]
+    java = '{"train": {"language": ["java"]}, "val": {"language": ["java"]}}'
+    assert asked[2:5] == [
+        ("finetune-one-seed0-fold0", None),
+        ("finetune-one-seed0-fold0-on_java", java),
+        ("finetune-one-seed0-fold0-on_python", java.replace("java", "python")),
+    ]
+    matrices = results.data_sets["tried"].generalisation
+    assert (matrices.field, matrices.tested) == ("language", {"java": 20, "python": 20, "all": 40})
+    hit = {row: [found["hit@1"].value for found in own.values()] for row, own in matrices.cells["one"].items()}
+    assert hit == {"java": [1, 0, 0.5], "python": [0, 1, 0.5], "all": [1, 1, 1]}
+    assert matrices.differences["random"]["java"]["python"]["mrr"].value == 0
+    assert matrices.cells["one"]["all"]["all"]["hit@1"] == results.data_sets["tried"].table.methods["one"]["hit@1"]
+    record = json.loads((tmp_path / "results.json").read_text())["data_sets"]["tried"]["generalisation"]
+    assert record["methods"]["one"]["java"]["python"]["hit@1"]["value"] == 0
+    assert record["one_minus"].keys() == {"random"}
+    assert not list((tmp_path / "predictions" / "tried").glob("*java*"))
+
+
 def test_layers_are_run_by_what_reads_states(tmp_path, without_data, tried):
     results, lightning = tried(layers=[2, 0], variants={"one": Variant()}, baselines=["surface", "probe"])
     assert lightning.names == [
@@ -372,6 +394,7 @@ def test_another_model_in_the_same_folder_is_noticed(tmp_path, without_data, tri
         ({"variants": {"one": Variant(choose={"lr": [1]})}}, "lr cannot be chosen"),
         ({"variants": {"a-b": Variant()}}, "'a-b' cannot be a name"),
         ({"data_sets": {"../a": []}}, "'../a' cannot be a name"),
+        ({"generalise": "language", "layers": [0]}, "a matrix is of one layer"),
     ],
 )
 def test_settings_that_no_run_could_use_are_refused(settings, message):
@@ -406,6 +429,11 @@ def test_the_states_of_both_stages_are_read_first(data_configs, provenance_free)
         ({"baselines": ["lookback"]}, "The baseline 'lookback' needs lookback: true in the data config of tried"),
         ({"baselines": ["random", "attention_probe"]}, "The baseline 'attention_probe' needs verdicts: true"),
         ({"finetune_args": ["--data.init_args.snippets.init_args.path=nowhere.jsonl"]}, "nowhere.jsonl does not exist"),
+        ({"generalise": "language"}, "tried: all snippets are of one language"),
+        (
+            {"generalise": "task", "finetune_args": ['--data.init_args.only={"test": {"language": ["python"]}}']},
+            "tried: generalise decides what is trained on",
+        ),
         ({"train_snippets": [3, 99]}, "train_snippets has 99, but a fold of tried trains on 1. snippets"),
     ],
 )
@@ -414,6 +442,13 @@ def test_data_that_cannot_be_is_refused_before_anything_is_trained(settings, mes
     with pytest.raises(PtTrustError, match=message):
         prepared(data_configs, lightning, **settings)
     assert lightning.asked == []
+
+
+def test_a_part_that_cannot_be_trained_on_alone_is_refused(data_configs):
+    file = data_configs / "labels.jsonl"
+    file.write_text(file.read_text().replace('"task": "generation"', '"task": "repair"', 1))
+    with pytest.raises(ConfigError, match=r"the (train|val) split of fold 1 has no snippet of task repair"):
+        prepared(data_configs, StandIn(data_configs / "out"), generalise="task", folds=2)
 
 
 def test_without_its_baseline_no_token_probabilities_are_needed(data_configs, provenance_free):

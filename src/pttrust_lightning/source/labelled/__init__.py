@@ -9,6 +9,7 @@ from pttrust_lightning.source.labelled.generations import Generations
 from pttrust_lightning.source.labelled.humanevalpack import HumanEvalPack
 from pttrust_lightning.source.labelled.implanted import ImplantedBugs
 from pttrust_lightning.source.labelled.lines_jsonl import JsonlLabelled
+from pttrust_lightning.source.labelled.mixed import MixedLabelled
 from pttrust_lightning.source.labelled.quixbugs import QuixBugs
 from pttrust_lightning.source.labelled.sarif import SarifFindings
 
@@ -23,6 +24,7 @@ __all__ = [
     "ImplantedBugs",
     "JsonlLabelled",
     "LabelledSource",
+    "MixedLabelled",
     "QuixBugs",
     "SarifFindings",
 ]

@@ -55,6 +55,7 @@ def run_benchmark(benchmark: Benchmark, config_folder: Path, lightning: RunLight
         folds=benchmark.folds,
         train_snippets=benchmark.train_snippets,
         layers=benchmark.layers,
+        generalise=benchmark.generalise,
     )
     planned = plan(benchmark, data)
     work = partial(execute, output_dir=output_dir, lightning=lightning)

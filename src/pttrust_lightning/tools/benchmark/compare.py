@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from pttrust_lightning.metrics.evaluation import Estimate, evaluate, evaluate_runs, paired_run_differences
-from pttrust_lightning.report.benchmark import Axis, BenchmarkResults, Choice, DataSetResults
+from pttrust_lightning.metrics.evaluation import (
+    Estimate,
+    evaluate,
+    evaluate_runs,
+    paired_run_differences,
+    rankable,
+)
+from pttrust_lightning.report.benchmark import (
+    ALL,
+    Axis,
+    BenchmarkResults,
+    Choice,
+    DataSetResults,
+    Generalisation,
+    Matrix,
+)
 from pttrust_lightning.report.predictions import read_predictions, write_predictions
 from pttrust_lightning.report.results import COMPARED, Results
 from pttrust_lightning.tools.benchmark.data import BenchmarkData, TestLines
-from pttrust_lightning.tools.benchmark.plan import Method, Plan, ScoringRun
+from pttrust_lightning.tools.benchmark.plan import Method, Plan, ScoringRun, Training
 from pttrust_lightning.tools.benchmark.runs import Record
 from pttrust_lightning.tools.benchmark.settings import Benchmark
 from pttrust_lightning.types import ScoredSnippet
 
-Scored = dict[tuple[str, str, int | None], list[list[ScoredSnippet]]]
-"""By data set, method and size of the training set: of each training seed, the test snippets of all folds."""
+Scored = dict[Training, list[list[ScoredSnippet]]]
+"""By what was trained: of each training seed, the test snippets of all folds."""
 
 
 def scored_snippets(runs: Sequence[ScoringRun], records: Mapping[str, Record], output_dir: Path) -> Scored:
     """What the runs scored; runs of one method with one seed are its folds."""
     scored: Scored = {}
-    seeds: dict[tuple[str, str, int | None], list[int]] = {}
+    seeds: dict[Training, list[int]] = {}
     for run in runs:
-        asked = (run.data_set, run.method.name, run.train_snippets)
-        if run.seed not in seeds.setdefault(asked, []):
-            seeds[asked].append(run.seed)
-            scored.setdefault(asked, []).append([])
+        training = run.training
+        if run.seed not in seeds.setdefault(training, []):
+            seeds[training].append(run.seed)
+            scored.setdefault(training, []).append([])
         found = read_predictions(output_dir / run.name / records[run.name]["result"])
-        scored[asked][seeds[asked].index(run.seed)] += [s._replace(fold=run.fold) for s in found]
+        scored[training][seeds[training].index(run.seed)] += [s._replace(fold=run.fold) for s in found]
     return scored
 
 
 def write_scores(folder: Path, seeds: Sequence[int], scored: Scored) -> None:
     """Write every method's scores as ``<data set>/<method>.jsonl``; trained on all snippets."""
-    for (data_set, method, size), runs in scored.items():
+    for training, runs in scored.items():
         for seed, snippets in zip(seeds, runs, strict=False):  # where nothing is drawn there is one run
-            if size is None:
+            if training == Training(training.data_set, training.method):
                 suffix = f"-seed{seed}" if len(runs) > 1 else ""
-                write_predictions(folder / data_set / f"{method}{suffix}.jsonl", snippets)
+                write_predictions(folder / training.data_set / f"{training.method}{suffix}.jsonl", snippets)
 
 
 def compare(
@@ -81,7 +96,7 @@ def _of_data_set(
     samples, seed = benchmark.bootstrap_samples, benchmark.seeds[0]
     first, *others = (method.name for method in planned.methods)
     lines = data.test_lines(name)
-    runs = {method: _with_tokens(scored[name, method, None], lines) for method in (first, *others)}
+    runs = {method: _with_tokens(scored[Training(name, method)], lines) for method in (first, *others)}
     evaluations = {m: evaluate_runs(own, samples, seed, eligible=lines.eligible) for m, own in runs.items()}
     of_first = evaluations[first]
     counts = data.counts(name)
@@ -104,7 +119,7 @@ def _of_data_set(
     def estimates(method: str, size: int | None) -> dict[str, Estimate]:
         if size is None:
             return table.methods[method]
-        own = _with_tokens(scored[name, method, size], lines)
+        own = _with_tokens(scored[Training(name, method, size)], lines)
         return evaluate_runs(own, samples, seed, eligible=lines.eligible).metrics
 
     return DataSetResults(
@@ -114,6 +129,7 @@ def _of_data_set(
             benchmark, list(table.methods), round(mean(counts["train_snippets"])), estimates
         ),
         sweep=_sweep(benchmark, planned.methods, table.methods),
+        generalisation=_generalisation(benchmark, list(table.methods), scored, lines, name),
     )
 
 
@@ -135,6 +151,7 @@ def _choices(runs: Sequence[ScoringRun], records: Mapping[str, Record], data_set
             seed=run.seed,
             fold=run.fold,
             train_snippets=run.train_snippets,
+            trained_on=run.trained_on,
             chosen=records[run.name]["chosen"],
             candidates=records[run.name]["candidates"],
         )
@@ -155,6 +172,32 @@ def _learning_curve(
     sizes[all_snippets] = None
     rows = {method: {n: estimates(method, size) for n, size in sizes.items()} for method in methods}
     return Axis("labelled snippets to train on", list(sizes), rows)
+
+
+def _generalisation(
+    benchmark: Benchmark, methods: Sequence[str], scored: Scored, lines: TestLines, data_set: str
+) -> Generalisation | None:
+    """Every method trained on one part, tested on each; the last row is trained on all, the last column tested so."""
+    if benchmark.generalise is None:
+        return None
+    parts = sorted(set(lines.parts.values()))
+    columns = [*parts, ALL]
+    samples, seed, first = benchmark.bootstrap_samples, benchmark.seeds[0], methods[0]
+
+    def tested_on(method: str, row: str, column: str) -> list[list[ScoredSnippet]]:
+        runs = scored[Training(data_set, method, trained_on=None if row == ALL else row)]
+        return [[s for s in run if column in (ALL, lines.parts[s.snippet_id])] for run in runs]
+
+    cells: dict[str, Matrix] = {method: {row: {} for row in columns} for method in methods}
+    differences: dict[str, Matrix] = {method: {row: {} for row in columns} for method in methods[1:]}
+    for row, column in itertools.product(columns, columns):
+        runs = {method: tested_on(method, row, column) for method in methods}
+        for method, own in runs.items():
+            cells[method][row][column] = evaluate_runs(own, samples, seed).metrics
+            if method != first:
+                differences[method][row][column] = paired_run_differences(runs[first], own, samples, seed)
+    tested = {column: sum(map(rankable, tested_on(first, ALL, column)[0])) for column in columns}
+    return Generalisation(benchmark.generalise, tested, cells, differences)
 
 
 def _sweep(benchmark: Benchmark, methods: Sequence[Method], found: Mapping[str, dict[str, Estimate]]) -> Axis | None:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +20,7 @@ from pttrust_lightning.datamodules.cached_states import CachedStates
 from pttrust_lightning.datamodules.labelled import LabelledLines, eligible_lines
 from pttrust_lightning.datamodules.unlabelled import UnlabelledStates
 from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.tools.benchmark.settings import GeneralisedField
 from pttrust_lightning.tools.extract import build
 from pttrust_lightning.types import BoolArray, IntArray, LabelledSplits, LineRule
 
@@ -49,10 +51,12 @@ class TestLines(NamedTuple):
     Attributes:
         eligible: Which of them could be wrong at all.
         tokens: How many tokens each has; None in caches that do not have it.
+        parts: Of what language (task, data set) the snippet is, where the benchmark generalises over these.
     """
 
     eligible: dict[str, BoolArray]
     tokens: dict[str, IntArray | None]
+    parts: dict[str, str]
 
 
 class StageData(NamedTuple):
@@ -84,6 +88,7 @@ class BenchmarkData:
         folds: Folds of a cross-validation; None for one split.
         train_snippets: Sizes of the learning curve; every fold must have so many.
         layers: All layers that are read in one pass; empty for the configuration's own.
+        generalise: What the parts of a set are told apart by, that are to be trained on alone; None for no parts.
     """
 
     def __init__(
@@ -93,7 +98,9 @@ class BenchmarkData:
         folds: int | None,
         train_snippets: Sequence[int],
         layers: Sequence[int],
+        generalise: GeneralisedField | None = None,
     ) -> None:
+        self._generalise = generalise
         self._pretrain, self.sets = tuple(pretrain), {name: tuple(files) for name, files in sets.items()}
         self._folds, self._sizes, self._layers = folds, list(train_snippets), list(layers)
         self._read: dict[tuple[str, ...], StageData] = {}
@@ -160,6 +167,10 @@ class BenchmarkData:
         """Of a set that was read. Tokens are those of the first method's LLM, so that all methods have the same."""
         return self._test[data_set]
 
+    def parts(self, data_set: str) -> list[str]:
+        """The parts of a set that was read which are to be trained on alone, sorted; none where nothing is."""
+        return sorted(set(self._test[data_set].parts.values()))
+
     def _data(self, name: str, configs: tuple[Path, ...], args: Sequence[str], point: Point) -> StageData:
         own = [a for a in args if a.startswith("--data")]
         asked = (name, *own, point.suffix)
@@ -170,7 +181,7 @@ class BenchmarkData:
             options = self._states_options(given, kind, point)
             data = _built([*given, *options], kind)
             data.prepare_data()
-            fingerprint, counts, lines, test = states_hash(data), {}, "", TestLines({}, {})
+            fingerprint, counts, lines, test = states_hash(data), {}, "", TestLines({}, {}, {})
             if isinstance(data, LabelledLines):
                 counts, lines = self._labelled_counts(name, data, test), lines_hash(data)
                 fingerprint += labels_hash(data)
@@ -196,9 +207,14 @@ class BenchmarkData:
         """Counts of all folds; what is known of their test snippets' lines is added to ``test``."""
         data.folds = self._folds
         trained_on = []
+        if self._generalise and data.only:
+            raise ConfigError(f"{name}: generalise decides what is trained on. Leave only out of the data config.")
         for fold in reversed(range(self._folds or 1)):
             data.fold = fold
             data.setup("validate")
+            if self._generalise:
+                test.parts.update({s.snippet.id: getattr(s.snippet, self._generalise) for s in data.split["test"]})
+                self._check_parts(name, data, fold)
             trained_on.append(len(data.rankable("train")))
             test.eligible.update(eligible_lines(data.split["test"]))
             test.tokens.update({s.snippet.id: s.lines.line_tokens for s in data.split["test"]})
@@ -209,6 +225,21 @@ class BenchmarkData:
                     "ranked. Leave it out: what all of them give is in the table anyway."
                 )
         return labelled_counts(data, self._folds) | {"train_snippets": trained_on[::-1]}
+
+    def _check_parts(self, name: str, data: LabelledLines, fold: int) -> None:
+        """Refuse a part that cannot be trained on alone, or that is none."""
+        own = {s.snippet.id: getattr(s.snippet, str(self._generalise)) for part in data.split.values() for s in part}
+        for value in sorted(set(own.values())):
+            if not re.fullmatch(r"\w[\w.+-]*", value):
+                raise ConfigError(f"{name}: {self._generalise} {value!r} cannot name a part. Use letters and digits.")
+            for split in ("train", "val"):
+                if not any(own[s.snippet.id] == value for s in data.rankable(split)):
+                    raise ConfigError(
+                        f"{name}: the {split} split of fold {fold} has no snippet of {self._generalise} {value} that "
+                        "can be ranked, so that it cannot be trained on alone. Use fewer folds, or leave it out."
+                    )
+        if len(set(own.values())) < 2:
+            raise ConfigError(f"{name}: all snippets are of one {self._generalise}. Name another, or mix sets.")
 
 
 def choose_baselines(asked: Sequence[str] | None, sets: Mapping[str, LabelledSplits]) -> list[str]:

@@ -51,6 +51,22 @@ class Method(NamedTuple):
         return self.variant is not None or BASELINES[self.of].draws
 
 
+class Training(NamedTuple):
+    """A method as it is trained once, but for folds and seeds.
+
+    Attributes:
+        data_set: The labelled set.
+        method: The method's name.
+        train_snippets: How many snippets it learns from; None for all.
+        trained_on: Which language (task, data set) it learns from alone; None for all.
+    """
+
+    data_set: str
+    method: str
+    train_snippets: int | None = None
+    trained_on: str | None = None
+
+
 class Candidate(NamedTuple):
     """A setting of what is chosen on the validation split.
 
@@ -100,6 +116,7 @@ class ScoringRun(Run):
         data_set: The labelled set.
         fold: The fold that is tested; 0 where there is one split.
         train_snippets: How many snippets it learns from; None for all.
+        trained_on: Which language (task, data set) it learns from alone; None for all.
         candidates: What is chosen from on the validation split; at least one.
         choose_by: The validation metric that they are compared in.
     """
@@ -108,8 +125,14 @@ class ScoringRun(Run):
     data_set: str
     fold: int
     train_snippets: int | None
+    trained_on: str | None
     candidates: tuple[Candidate, ...]
     choose_by: str
+
+    @property
+    def training(self) -> Training:
+        """What it is trained on, and what is trained."""
+        return Training(self.data_set, self.method.name, self.train_snippets, self.trained_on)
 
     @property
     def n_fits(self) -> int:
@@ -179,16 +202,18 @@ class _Planner:
         self.pretrain: dict[tuple[int, tuple[str, ...]], Run] = {}
 
     def scoring_runs(self, data_set: str, method: Method) -> Iterator[ScoringRun]:
-        """The runs of a method on a set: seeds, folds and sizes."""
+        """The runs of a method on a set: seeds, folds, and sizes or parts to learn from."""
         benchmark = self._benchmark
         seeds = benchmark.seeds if method.drawn else benchmark.seeds[:1]
-        sizes = [None, *sorted(benchmark.train_snippets)]
+        parts: list[tuple[int | None, str | None]] = [(None, None)]
+        parts += [(size, None) for size in sorted(benchmark.train_snippets)]
+        parts += [(None, value) for value in self._data.parts(data_set)]
         for seed in seeds:
             candidates: tuple[Candidate, ...] = (Candidate({}, (), None),)
             if method.variant is not None:
                 candidates = tuple(self._candidates(method, method.variant, seed))
-            for fold, size in itertools.product(range(benchmark.folds or 1), sizes):
-                yield self._scoring_run(data_set, method, seed, fold, size, candidates)
+            for fold, (size, value) in itertools.product(range(benchmark.folds or 1), parts):
+                yield self._scoring_run(Training(data_set, method.name, size, value), method, seed, fold, candidates)
 
     def _candidates(self, method: Method, variant: Variant, seed: int) -> Iterator[Candidate]:
         """What is chosen from, for a variant."""
@@ -216,8 +241,9 @@ class _Planner:
         return self.pretrain[seed, options]
 
     def _scoring_run(
-        self, data_set: str, method: Method, seed: int, fold: int, size: int | None, candidates: tuple[Candidate, ...]
+        self, training: Training, method: Method, seed: int, fold: int, candidates: tuple[Candidate, ...]
     ) -> ScoringRun:
+        data_set, _, size, trained_on = training
         benchmark, is_baseline = self._benchmark, method.variant is None
         args = _method_args(benchmark, method)
         read = self._data.labelled(data_set, args, method.point)
@@ -236,6 +262,10 @@ class _Planner:
         if size is not None:
             name += f"-{size}snippets"
             options.append(f"--data.init_args.train_snippets={size}")
+        if trained_on is not None:
+            name += f"-on_{trained_on}"
+            alone = {benchmark.generalise: [trained_on]}
+            options.append(f"--data.init_args.only={json.dumps({'train': alone, 'val': alone})}")
         keys = {run.name: run.key for run in self.pretrain.values()}
         tried = [[c.values, c.options, c.encoder and keys[c.encoder]] for c in candidates]
         chosen_by = benchmark.choose_by if len(candidates) > 1 else None
@@ -250,6 +280,7 @@ class _Planner:
             data_set=data_set,
             fold=fold,
             train_snippets=size,
+            trained_on=trained_on,
             candidates=candidates,
             choose_by=benchmark.choose_by,
         )

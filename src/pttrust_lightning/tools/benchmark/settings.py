@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from pttrust_lightning.baselines import BASELINES
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.types import LineRule
+
+GeneralisedField = Literal["language", "task", "data_set"]
+"""What a generalisation matrix may be over."""
 
 
 class Variant(TypedDict, total=False):
@@ -58,6 +61,9 @@ class Benchmark:
             least; ``val/mrr``, the most; ...
         train_snippets: Sizes of a learning curve: train every method also on so many of each fold's snippets that can
             be ranked; each size holds the smaller ones.
+        generalise: Train every method also on the snippets of one ``language`` (``task``, or ``data_set`` of
+            ``MixedLabelled``) alone, each in turn, and test it on all of them: rows trained on, columns tested on. No
+            problem straddles a split, across languages either.
         layers: Read states of each of these layers of the LLM, in one pass, and run every method that reads states with
             each; empty for the data configuration's.
         line_rules: The same of line rules, in a pass each.
@@ -84,6 +90,7 @@ class Benchmark:
     choose_pretrain: dict[str, list[Any]] = field(default_factory=dict)
     choose_by: str = "val/loss"
     train_snippets: list[int] = field(default_factory=list)
+    generalise: GeneralisedField | None = None
     layers: list[int] = field(default_factory=list)
     line_rules: list[LineRule] = field(default_factory=list)
     bootstrap_samples: int = 1000
@@ -107,6 +114,8 @@ class Benchmark:
             values = getattr(self, name) or []
             if len(set(values)) < len(values):
                 raise ConfigError(f"{name} is {values}. Name each once.")
+        if self.generalise and (self.layers or self.line_rules):
+            raise ConfigError("generalise: a matrix is of one layer and line rule. Leave layers and line_rules out.")
         if not self.variants or set(self.variants) & BASELINES.keys():
             raise ConfigError(
                 f"variants are {', '.join(self.variants) or 'none'}. Name at least one, and none like a baseline "
