@@ -245,7 +245,7 @@ def test_what_a_baseline_needs_must_have_been_read(baseline):
 
 
 def test_the_surface_does_not_look_at_states_or_prompt():
-    baseline = SurfaceBaseline().fit(snippets(30, 0, True), [])
+    baseline = SurfaceBaseline().fit(snippets(30, 0, True), snippets(10, 1, True))
     s = snippets(1, 2, True)[0]
     other = SnippetStates(
         s.snippet, LineStates("s0", s.lines.line_numbers, s.lines.states * math.nan, None, s.lines.n_lines), s.labels

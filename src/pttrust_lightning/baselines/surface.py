@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pttrust_lightning.baselines.base import FeatureBaseline
+from pttrust_lightning.baselines.base import LogisticBaseline
 from pttrust_lightning.source.surface import surface_features
 from pttrust_lightning.types import FloatArray, SnippetStates
 
 
-class SurfaceBaseline(FeatureBaseline):
+class SurfaceBaseline(LogisticBaseline):
     """Logistic regression on what any editor shows of a line; no LLM takes part.
 
     Its features are ``source.surface.SURFACE_FEATURES``. A method that does not beat this says nothing about internal
