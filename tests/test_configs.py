@@ -1,6 +1,7 @@
 """Every file in configs/ runs, through main(), on a small share of its own data."""
 
 import functools
+import itertools
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
 FILES = {f.relative_to(CONFIGS).as_posix(): f for f in sorted(CONFIGS.rglob("*.yaml"))}
 HUMANEVALPACK = ROOT.parent / "shared" / "data" / "humanevalpack" / "python.jsonl"
+DEBUGBENCH = ROOT.parent / "shared" / "data" / "debugbench" / "java.jsonl"
 
 
 def in_folder(folder):
@@ -29,7 +31,26 @@ STREAMED = [f for f in in_folder("data") if f.stem.endswith("_streamed")]
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
+def two_sets(tmp_path_factory):
+    """In place of many sets in many languages: the first records of two."""
+    folder = tmp_path_factory.mktemp("sets")
+    sources = {}
+    for name, kind, file, n in (
+        ("first", "HumanEvalPack", HUMANEVALPACK, 24),
+        ("second", "DebugBench", DEBUGBENCH, 90),
+    ):
+        if not file.is_file():
+            pytest.skip(f"needs ../shared/data/{file.parent.name}")
+        with file.open(encoding="utf-8") as lines:
+            (folder / file.name).write_text("".join(itertools.islice(lines, n)), encoding="utf-8")
+        sources[name] = {"class_path": kind, "init_args": {"path": str(folder / file.name)}}
+        if kind == "DebugBench":
+            sources[name]["init_args"]["with_prompt"] = True
+    return f"--data.init_args.snippets.init_args.sources={json.dumps(sources)}"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory, request):
     """Options that shrink each data config, by the class that it names."""
     cache = tmp_path_factory.mktemp("caches")
 
@@ -40,6 +61,8 @@ def small(tmp_path_factory):
             inner = data["init_args"].get(source, {})
             if "limit" in inner.get("init_args", {}):
                 cached.append(f"{prefix}.init_args.{source}.init_args.limit=48")
+            if "sources" in inner.get("init_args", {}):
+                cached.append(request.getfixturevalue("two_sets"))
         return cached
 
     return options
@@ -79,6 +102,7 @@ def test_every_folder_of_configs_is_tested_here():
     assert {f.stem for f in in_folder("model")} == {
         "baseline",
         "contrastive_pretraining",
+        "risk_combined",
         "risk_finetuning",
         "risk_finetuning_verdicts",
         "paper",
@@ -120,6 +144,24 @@ def test_stage_1(encoder):
 def test_stage_2(small, encoder, tmp_path):
     assert main(["fit", *stage_2(small, encoder), "--trainer.max_epochs=1", *logged(tmp_path)]) == 0
     assert (tmp_path / "run" / "version_0" / "export" / "model.safetensors").is_file()
+
+
+def test_stage_2_on_all_that_is_known_of_a_line(small, encoder, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    files = [CONFIGS / "data/six_sets.yaml", CONFIGS / "model/risk_combined.yaml", CONFIGS / "trainer/finetune.yaml"]
+    arguments = [*(f"--config={f}" for f in files), *small(files[0]), f"--model.init_args.encoder={encoder}"]
+    assert main(["fit", *arguments, "--trainer.max_epochs=1", *logged(tmp_path)]) == 0
+    exported = json.loads((tmp_path / "run" / "version_0" / "export" / "config.json").read_text())
+    assert exported["ranker"]["n_layers"] == 1
+    assert list(exported["features"]) == ["surface", "uncertainty", "lookback"]
+    # what a benchmark says of its variant is the shipped model's
+    model = yaml.safe_load(files[1].read_text())["model"]["init_args"]
+    for file in in_folder("benchmark"):
+        variants = yaml.safe_load(file.read_text()).get("variants", {})
+        if (variant := variants.get("combined")) is not None:
+            said = [a.removeprefix("--model.init_args.").split("=") for a in variant["finetune_args"]]
+            given = {name: yaml.safe_load(value) for name, value in said}
+            assert given == {name: value for name, value in model.items() if name != "calibration"}, file
 
 
 def test_stage_2_from_verdicts(small, encoder, tmp_path, monkeypatch):
@@ -184,10 +226,12 @@ SHRUNK = {
 """What makes a benchmark small, beside fewer programs, epochs, folds and seeds."""
 
 
-def benchmark_args(file, out):
+def benchmark_args(file, out, two_sets=""):
     text = file.read_text()
     cut = {"pretrain": ["--trainer.max_epochs=2", LIMIT.format("corpus")], "finetune": ["--trainer.max_epochs=2"]}
     cut["pretrain"].append("--model.init_args.warmup_epochs=1")  # or two epochs would leave the contrast out
+    if "six_sets" in text:
+        cut["finetune"] += [two_sets, f"--data.init_args.cache_dir={out}-states"]
     if "implanted_bugs" in text:
         cut["finetune"].append(LIMIT.format("snippets"))
     return [
@@ -204,18 +248,19 @@ def benchmark_args(file, out):
 
 
 @pytest.mark.parametrize("file", in_folder("benchmark"), ids=lambda f: f.stem)
-def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys):
+def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
     if "folds:" in file.read_text() and not HUMANEVALPACK.is_file():
         pytest.skip("needs ../shared/data")
     monkeypatch.chdir(workplace)
-    arguments = benchmark_args(file, tmp_path)
+    mixed = request.getfixturevalue("two_sets") if "six_sets" in file.read_text() else ""
+    arguments = benchmark_args(file, tmp_path, mixed)
     settings = {a.split("=")[0].strip("-"): a.partition("=")[2] for a in arguments[1:]}
     assert main(arguments) == 0
     results = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
     written = yaml.safe_load(file.read_text())
     variants = list(written.get("variants", ["pttrust", "sae_no_contrast"]))
     judged = "_verdicts.yaml" in file.read_text()
-    baselines = json.loads(settings.get("baselines", "null"))
+    baselines = json.loads(settings.get("baselines", "null")) or written.get("baselines")
     baselines = baselines or [n for n in BASELINES if n != "lookback" and (judged or n != "attention_probe")]
     sets = json.loads(settings.get("data_sets", "null")) or written.get("data_sets") or {written["name"]: []}
     points = ["_layer0_newline", "_layer0_mean", "_layer3_newline", "_layer3_mean"] if "layers" in written else [""]
@@ -237,7 +282,7 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys):
         assert len(ids) == len(set(ids)) == test["judged_snippets" if judged else "snippets"] > 0
         judging = {method for method, metrics in found["methods"].items() if "snippet_auroc" in metrics}
         assert judging == (methods - {"lines_alone"} if judged else set())
-        if "folds" in written:
+        if "folds" in written and not mixed:
             assert len(ids) > 100, "every problem is tested in one of the folds"
     if "pretrain" in written:
         assert results["data"]["unlabelled"]["pairs"] > 0
@@ -256,6 +301,12 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys):
         assert "hit@1 by layer" in said
     else:
         assert f"{variants[0]} minus" in said
+    if "generalise" in written:
+        matrices = found["generalisation"]["methods"]
+        assert matrices.keys() == methods
+        assert all(list(cells) == list(cells["all"]) == ["first", "second", "all"] for cells in matrices.values())
+        assert matrices[variants[0]]["first"]["second"] != matrices[variants[0]]["second"]["second"]
+        assert matrices["random"]["first"]["second"]["auroc"]["value"] == 0.5
     if "train_snippets" in written:
         curve = found["learning_curve"]["methods"]
         assert curve.keys() == methods
