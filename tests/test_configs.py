@@ -216,6 +216,7 @@ def workplace(tmp_path_factory):
 LIMIT = "--data.init_args.{}.init_args.limit=48"
 SHRUNK = {
     "layers": ["--layers=[0,3]", '--line_rules=["newline","mean"]'],
+    "what_the_ranker_sees": ['--data_sets={"humanevalpack":["../data/humanevalpack_lookback.yaml"]}'],
     "learning_curve": [
         "--train_snippets=[10]",
         '--choose={"model.init_args.lr":[1e-4,1e-2]}',
@@ -259,9 +260,11 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
     results = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
     written = yaml.safe_load(file.read_text())
     variants = list(written.get("variants", ["pttrust", "sae_no_contrast"]))
-    judged = "_verdicts.yaml" in file.read_text()
+    judged, lookback = ("_verdicts.yaml" in file.read_text(), "_lookback.yaml" in file.read_text())
     baselines = json.loads(settings.get("baselines", "null")) or written.get("baselines")
-    baselines = baselines or [n for n in BASELINES if n != "lookback" and (judged or n != "attention_probe")]
+    baselines = baselines or [
+        n for n in BASELINES if (lookback or n != "lookback") and (judged or n != "attention_probe")
+    ]
     sets = json.loads(settings.get("data_sets", "null")) or written.get("data_sets") or {written["name"]: []}
     points = ["_layer0_newline", "_layer0_mean", "_layer3_newline", "_layer3_mean"] if "layers" in written else [""]
     read_states = {*variants, *(name for name in baselines if BASELINES[name].reads_states)}
