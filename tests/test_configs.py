@@ -216,6 +216,8 @@ def workplace(tmp_path_factory):
 LIMIT = "--data.init_args.{}.init_args.limit=48"
 SHRUNK = {
     "layers": ["--layers=[0,3]", '--line_rules=["newline","mean"]'],
+    "stage_1": ['--data_sets={"humanevalpack":["../data/humanevalpack.yaml"]}', '--baselines=["random"]'],
+    "verdicts": ["--train_snippets=[6]"],
     "what_the_ranker_sees": ['--data_sets={"humanevalpack":["../data/humanevalpack_lookback.yaml"]}'],
     "learning_curve": [
         "--train_snippets=[10]",
@@ -234,7 +236,7 @@ def benchmark_args(file, out, two_sets=""):
     if "six_sets" in text:
         cut["finetune"] += [two_sets, f"--data.init_args.cache_dir={out}-states"]
     if "implanted_bugs" in text:
-        cut["finetune"].append(LIMIT.format("snippets"))
+        cut["finetune"].append(LIMIT.format("snippets").replace("48", "160" if "_verdicts" in text else "48"))
     return [
         "benchmark",
         f"--config={file}",
@@ -313,9 +315,11 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
     if "train_snippets" in written:
         curve = found["learning_curve"]["methods"]
         assert curve.keys() == methods
-        assert curve["pttrust"]["10"] != curve["pttrust"][str(found["learning_curve"]["values"][1])]
-        assert {c["method"] for c in found["choices"]} == set(variants)
-        assert "Chosen on the validation split" in said
+        few, many = map(str, found["learning_curve"]["values"])
+        assert curve[variants[0]][few] != curve[variants[0]][many]
+        if "choose" in written:
+            assert {c["method"] for c in found["choices"]} == set(variants)
+            assert "Chosen on the validation split" in said
 
 
 @pytest.mark.slow

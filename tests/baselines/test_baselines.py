@@ -267,6 +267,16 @@ def test_the_probe_keeps_the_strength_that_ranks_the_validation_split_best(seed,
     np.testing.assert_array_equal(probe.score(validation[0]), single[best].score(validation[0]))
 
 
+@pytest.mark.parametrize("name", ["surface", "uncertainty", "lookback"])
+def test_other_regressions_choose_theirs_alike(name):
+    train, validation = snippets(15, 0, False), snippets(40, 2, False)
+    chosen = BASELINES[name]().fit(train, validation)
+    quality = {c: mrr(BASELINES[name](cs=[c]).fit(train, validation), validation) for c in chosen.cs}
+    assert len(set(quality.values())) > 1
+    assert chosen.c == min(c for c in quality if quality[c] == max(quality.values()))
+    assert mrr(chosen, validation) == quality[chosen.c]
+
+
 def test_of_equally_good_strengths_the_probe_keeps_the_strongest_penalty():
     data = snippets(60, 0, True)
     told = [

@@ -5,6 +5,8 @@ import os
 import sys
 import time
 from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +93,42 @@ def test_a_process_that_dies_is_said(tmp_path):
             jobs.do("stage 1", runs(1), die)
     finally:
         jobs.close()
+
+
+def said_and_slow(run, folder):
+    (folder / f"{run.name}-{os.getpid()}").touch()
+    time.sleep(600)
+
+
+def run_jobs(folder):
+    Jobs(2, folder).do("stage 1", runs(2), partial(said_and_slow, folder=folder))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes by /proc")
+def test_processes_end_where_the_benchmark_is_killed(tmp_path):
+    parent = get_context("spawn").Process(target=run_jobs, args=(tmp_path,))
+    parent.start()
+    begun = waited_for(lambda: [int(p.name.partition("-")[2]) for p in tmp_path.glob("run*-*")], lambda f: len(f) == 2)
+    assert len(begun) == 2
+    parent.kill()
+    parent.join()
+    left = waited_for(lambda: [pid for pid in begun if is_running(pid)], lambda found: not found)
+    assert left == [], "they would wait for ever"
+
+
+def waited_for(look, enough, seconds=60):
+    end = time.monotonic() + seconds
+    while not enough(found := look()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def is_running(pid):
+    """Whether there is such a process that is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_there_is_a_cpu():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ class Jobs:
     """Does runs in so many processes; in this one where it is one.
 
     Each process is new (spawned) and uses one CPU thread, as stages do by their callback; what it prints goes to
-    ``logs/`` in the benchmark's folder.
+    ``logs/`` in the benchmark's folder. It ends with this one, also where this one is killed.
 
     Args:
         n: Number of processes.
@@ -38,7 +39,7 @@ class Jobs:
 
     def __init__(self, n: int, output_dir: Path) -> None:
         self._n, self._output_dir = n, output_dir
-        self._pool = ProcessPoolExecutor(n, get_context("spawn"), _one_thread) if n > 1 else None
+        self._pool = ProcessPoolExecutor(n, get_context("spawn"), _start) if n > 1 else None
 
     def close(self) -> None:
         """End the processes; what they are doing is finished and kept, what they have not begun is left."""
@@ -102,8 +103,18 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _one_thread() -> None:
+def _start() -> None:
+    """Prepare a process of the pool."""
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's processes wait for work for ever where the one that gives it was killed: its siblings keep the queue."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _logged(work: Callable[[], Record], log: Path) -> Record:
