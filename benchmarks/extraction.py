@@ -3,6 +3,8 @@
 The usual way: one program at a time, the whole model with its LM head, every token's hidden states to the host, one
 HDF5 group a program. Ours: only the blocks up to the layer, in batches, only the lines' states to the host, one data
 set; with and without sharing the prefix of a program and its mutants. All give the same states, which is checked.
+Padding could be avoided by packing: programs one after the other in rows of a length (``--packed 512``), each with
+positions of its own, under a block-diagonal attention mask. That way takes part too where it is asked for.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import saelens_store
 import torch
 from side_by_side import in_words, ratios, time_in_turn, write_json
@@ -27,6 +30,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 from pttrust_lightning.source import HumanEvalPack, StandardLibrary
 from pttrust_lightning.source.mutation.mutants import make_mutants
 from pttrust_lightning.source.mutation.outside_lines import OutsideLines
+from pttrust_lightning.states.batching import ENOUGH_TOKENS, in_order, next_batch, padded_tokens
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.extractor import LineStateExtractor
 from pttrust_lightning.states.language_model import (
@@ -38,6 +42,7 @@ from pttrust_lightning.states.language_model import (
     resolve_device,
 )
 from pttrust_lightning.states.layers import state_layers
+from pttrust_lightning.states.rows import Row
 from pttrust_lightning.states.tokenise import LineTokeniser
 from pttrust_lightning.types import Exclusions, Program, ProgramGroup
 
@@ -125,6 +130,40 @@ def ours(extractor: LineStateExtractor) -> Way:
     return run
 
 
+def pack(rows: Sequence[Row], length: int) -> list[Row]:
+    """Programs that share nothing in rows of at most ``length`` tokens, the longest first into the first that fits."""
+    packed: list[list[Row]] = []
+    for row in in_order(rows):
+        n = len(row.token_ids)
+        fitting = (p for p in packed if sum(len(r.token_ids) for r in p) + n <= length)
+        if (found := next(fitting, None)) is not None:
+            found.append(row)
+        else:
+            packed.append([row])
+    return [
+        Row(
+            tuple(row.members[0] for row in together),
+            np.concatenate([row.token_ids for row in together]),
+            (0,) * len(together),
+            tuple(len(row.token_ids) for row in together),
+        )
+        for together in packed
+    ]
+
+
+def packed_way(extractor: LineStateExtractor, length: int) -> Way:
+    """The extractor on packed rows."""
+
+    def run(groups: Sequence[ProgramGroup], path: Path) -> States:
+        programs, rows = extractor.layout(groups, Exclusions())
+        states = [program.states[0] for program in extractor.read(programs, pack(rows, length))]
+        with h5py.File(path, "w") as file:
+            file["states"] = torch.cat(states).float().numpy()
+        return states
+
+    return run
+
+
 def matmul_rate(dtype: str, device: torch.device) -> float:
     """Measured FLOP/s of a large matrix product: what the useful FLOP/s are held against."""
     n = 8192 if device.type == "cuda" else 1024
@@ -143,7 +182,9 @@ def relative_difference(a: States, b: States) -> float:
     return max(float(((x - y).norm(dim=-1) / y.norm(dim=-1).clamp_min(1e-12)).max()) for x, y in pairs)
 
 
-def measure(groups: Sequence[ProgramGroup], config: LineStateConfig, repeats: int, bf16: bool) -> dict[str, Any]:
+def measure(
+    groups: Sequence[ProgramGroup], config: LineStateConfig, repeats: int, bf16: bool, packed: int | None
+) -> dict[str, Any]:
     """Time every way in turn, ``repeats`` times after a warm-up."""
     settings = {
         "separate": dataclasses.replace(config, share_prefixes=False),
@@ -156,6 +197,8 @@ def measure(groups: Sequence[ProgramGroup], config: LineStateConfig, repeats: in
         "usual_way": usual_way(config),
         **{name: ours(e) for name, e in extractors.items()},
     }
+    if packed is not None:
+        ways["packed"] = packed_way(extractors["separate"], packed)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "states.h5"
         states = {name: way(groups, file) for name, way in ways.items()}  # the warm-up
@@ -165,8 +208,9 @@ def measure(groups: Sequence[ProgramGroup], config: LineStateConfig, repeats: in
         seconds = time_in_turn({name: partial(way, groups, file) for name, way in ways.items()}, repeats)
     n_lines = sum(len(s) for s in states["usual_way"])
     medians = {name: statistics.median(times) for name, times in seconds.items()}
-    work = {name: token_counts(extractor, groups) for name, extractor in extractors.items()}
     device = resolve_device(config.device)
+    enough = ENOUGH_TOKENS.get(device.type, config.batch_tokens)
+    work = {name: token_counts(e, groups, config.batch_tokens, enough) for name, e in extractors.items()}
     n_blocks = extractors["separate"].layers[-1] + 1
     utilisation = {}
     for name, counts in work.items():
@@ -198,18 +242,27 @@ def measure(groups: Sequence[ProgramGroup], config: LineStateConfig, repeats: in
             name: ratios(seconds["sae_lens"], seconds[name]) for name in extractors if "sae_lens" in seconds
         },
         "speed_up_of_sharing": ratios(seconds["separate"], seconds["shared"]),
+        "speed_up_of_packing": ratios(seconds["separate"], seconds["packed"]) if packed is not None else None,
         "useful": utilisation,
     }
 
 
-def token_counts(extractor: LineStateExtractor, groups: Sequence[ProgramGroup]) -> dict[str, float]:
-    """Tokens of the programs, and those that run (a shared prefix once), without padding."""
+def token_counts(
+    extractor: LineStateExtractor, groups: Sequence[ProgramGroup], budget: int, enough: int
+) -> dict[str, float]:
+    """Tokens of the programs, those that run (a shared prefix once), and the share of padding beside these."""
     programs, rows = extractor.layout(groups, Exclusions())
+    rows, start, padded = in_order(rows), 0, 0
+    while start < len(rows):
+        batch = next_batch(rows, start, budget, enough)
+        padded += padded_tokens(batch)
+        start += len(batch)
     alone, run = sum(len(p.token_ids) for p in programs), sum(len(row.token_ids) for row in rows)
     return {
         "tokens": alone,
         "tokens_run": run,
         "share_run": run / alone,
+        "share_padding": 1 - run / padded,
         "rows_shared": sum(row.shared for row in rows),
     }
 
@@ -239,6 +292,9 @@ def print_table(result: dict[str, Any]) -> None:
             f"{result['largest_relative_difference'][name]:10.1e}"
         )
     print(f"speed-up of sharing prefixes: {result['speed_up_of_sharing']['median']:.2f}; {result['repeats']} runs each")
+    padding = f"padding: {result['tokens']['separate']['share_padding']:.1%} of the tokens of separate"
+    packing = result["speed_up_of_packing"]
+    print(padding + (f"; packed is {in_words(packing)} times as fast" if packing else ""))
     for name, ratio in result["speed_up_over_sae_lens"].items():
         print(f"{name}: {in_words(ratio)} times sae_lens, which keeps every token and knows no lines")
     if not result["speed_up_over_sae_lens"]:
@@ -260,6 +316,7 @@ def main() -> None:
     parser.add_argument("--max-lines", type=int, default=40)
     parser.add_argument("--context-length", type=int, help="default: what the LLM allows")
     parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--packed", type=int, metavar="TOKENS", help="also packed, in rows of at most so many tokens")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--bf16", action="store_true", help="also ours in bfloat16; always on a GPU")
@@ -277,7 +334,7 @@ def main() -> None:
             batch_tokens=args.batch_tokens,
         )  # fmt: skip
         on_gpu = resolve_device(args.device).type == "cuda"
-        result = measure(read_groups(args), config, args.repeats, args.bf16 or on_gpu)
+        result = measure(read_groups(args), config, args.repeats, args.bf16 or on_gpu, args.packed)
     write_json(result, args.out)
     print_table(result)
     if (worst := result["largest_relative_difference"]["separate"]) > TOLERANCE[args.dtype]:

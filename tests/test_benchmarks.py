@@ -15,18 +15,21 @@ ROOT = Path(__file__).parent.parent
 def test_extraction_compares_equal_states(tmp_path, llm_folders, shape):
     out = tmp_path / "result.json"
     command = [sys.executable, ROOT / "benchmarks" / "extraction.py", "--programs=4", "--repeats=2", f"--out={out}"]
-    model = [f"--llm={llm_folders['llama']}", "--layer=2"] if shape is None else [f"--shape={shape}", "--bf16"]
+    model = [f"--llm={llm_folders['llama']}", "--layer=2"] if shape is None else [f"--shape={shape}", "--bf16", "--packed=128"]
     done = subprocess.run([*command, *model], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(out.read_text())
     assert result["groups"] >= 4 and result["programs"] > result["groups"] and result["lines"] > 50
     ways = {"separate", "shared"} | ({"shared_bf16"} if shape else set())
-    assert result["lines_per_second"].keys() == {"usual_way", *ways}
+    packed = {"packed"} if shape else set()
+    assert result["lines_per_second"].keys() == {"usual_way", *ways, *packed}
     assert result["speed_up"].keys() == result["useful"].keys() == ways
     differences = result["largest_relative_difference"]
-    assert all(differences[name] < (0.02 if name == "shared_bf16" else 1e-5) for name in ways)
+    assert all(differences[name] < (0.02 if name == "shared_bf16" else 1e-5) for name in ways | packed)
     assert result["tokens"]["separate"]["share_run"] == 1
     assert result["tokens"]["shared"]["share_run"] <= 1
+    assert 0 <= result["tokens"]["separate"]["share_padding"] < 0.5
+    assert (result["speed_up_of_packing"] is not None) == bool(packed)
     assert result["speed_up"]["shared"]["min"] <= result["speed_up"]["shared"]["median"]
     assert "speed-up of sharing prefixes" in done.stdout
     rivals = {*ways} if importlib.util.find_spec("sae_lens") else set()

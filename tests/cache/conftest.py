@@ -13,7 +13,7 @@ def fill(
     folder,
     groups=None,
     extract=None,
-    rows_per_shard=60,
+    rows_per_file=60,
     key=KEY,
     storage_dtype="float32",
     ranks=(0,),
@@ -25,9 +25,9 @@ def fill(
     groups = make_groups(18) if groups is None else groups
     for rank in ranks:
         manifest = open_manifest(folder, key, D, storage_dtype)
-        shard_bytes = rows_per_shard * ROW_BYTES
+        unsaved_bytes = 2 * rows_per_file * ROW_BYTES
         extract = extract or FakeExtractor()
-        fill_cache(folder, manifest, groups, extract, shard_bytes, rank=rank, world_size=world_size, **options)
+        fill_cache(folder, manifest, groups, extract, unsaved_bytes, rank=rank, world_size=world_size, **options)
     return finish_cache(folder) if finish else cache_contents(folder)
 
 

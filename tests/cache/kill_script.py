@@ -18,22 +18,20 @@ from pathlib import Path
 
 from fake_states import KEY, ROW_BYTES, D, FakeExtractor, make_groups
 
-from pttrust_lightning.cache.writer import fill_cache, finish_cache, open_manifest
+from pttrust_lightning.cache.writer import cache_contents, fill_cache, finish_cache, open_manifest
 
+UNSAVED_ROWS = 80
 STEPS = ("write", "fsync", "replace", "ftruncate", "open", "unlink")
 
 
 def fill(folder: Path, n_groups: int, rows: int, calls: Path, seconds: float, started: Callable[[], None]) -> None:
-    """Fill and finish; every call of the extractor adds a line with its groups when it begins and when it ends."""
+    """Fill and finish, with so many rows unsaved; each call of the extractor notes its groups when it begins."""
     extract = FakeExtractor()
 
     def slow(groups, exclusions):
-        names = [g.original.id for g in groups]
-        note(calls, {"begin": names})
+        note(calls, {"begin": [g.original.id for g in groups]})
         time.sleep(seconds)
-        found = extract(groups, exclusions)
-        note(calls, {"end": names})
-        return found
+        return extract(groups, exclusions)
 
     groups = make_groups(n_groups)
     started()
@@ -67,14 +65,21 @@ def outcome(pid: int) -> str:
     return "done" if os.WEXITSTATUS(status) == 0 else "failed"
 
 
+def note_kill(folder: Path) -> None:
+    """Add a line with the groups that were safe when a child was killed."""
+    found = cache_contents(folder / "cache")
+    note(folder / "calls", {"killed": sorted(found.groups) if found else []})
+
+
 def kill_at_random(folder: Path, kills: int, seed: int) -> None:
+    os.fsync = lambda descriptor: time.sleep(0.005)  # a slow disk: nearly every kill comes while something is stored
     rng, killed = random.Random(seed), 0
     n_groups, longest = 30 * kills, 0.25  # more than can be read between the kills
     while True:
         reading, writing = os.pipe()
         pid = child(
             lambda w=writing: fill(
-                folder / "cache", n_groups, 40, folder / "calls", 0.02, lambda: os.write(w, b"x") and None
+                folder / "cache", n_groups, UNSAVED_ROWS, folder / "calls", 0.02, lambda: os.write(w, b"x") and None
             )
         )
         os.read(reading, 1)
@@ -86,7 +91,7 @@ def kill_at_random(folder: Path, kills: int, seed: int) -> None:
         how = outcome(pid)
         if how != "killed":
             break
-        note(folder / "calls", {"killed": True})
+        note_kill(folder)
         killed += 1
     print(json.dumps({"killed": killed, "end": how}))
 
@@ -112,9 +117,13 @@ def kill_once(folder: Path, moment: str, n: int) -> dict:
     folder.mkdir()
 
     def run(prepare: Callable[[], None]) -> str:
-        return outcome(child(lambda: prepare() or fill(folder / "cache", 8, 60, folder / "calls", 0, lambda: None)))
+        cache, calls = folder / "cache", folder / "calls"
+        return outcome(child(lambda: prepare() or fill(cache, 8, UNSAVED_ROWS, calls, 0, lambda: None)))
 
-    first, second = run(lambda: kill_at(moment, n, folder)), run(lambda: None)
+    first = run(lambda: kill_at(moment, n, folder))
+    if first == "killed":
+        note_kill(folder)
+    second = run(lambda: None)
     step = (folder / "step").read_text() if first == "killed" else ""
     return {"folder": str(folder), "moment": moment, "first": first, "second": second, "step": step}
 

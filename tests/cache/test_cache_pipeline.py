@@ -9,8 +9,16 @@ import pytest
 from pttrust_lightning.cache.pipeline import run_pipeline
 
 
-def run(items=range(10), work=lambda x: x, store=lambda x: x, on_stored=lambda x: None, stop=lambda: None):
-    run_pipeline(iter(items), work, store, on_stored, stop)
+def run(
+    items=range(10),
+    work=lambda x: x,
+    store=lambda x: x,
+    on_stored=lambda x: None,
+    stop=lambda: None,
+    size=lambda x: 1,
+    most=2,
+):
+    run_pipeline(iter(items), work, store, on_stored, stop, size, most)
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +84,25 @@ def test_no_more_than_one_result_waits_for_the_disk():
     run(range(30), work, slow)
     assert max(most) == 1
     assert stored == list(range(30))
+
+
+@pytest.mark.parametrize("sizes", [[1] * 20, [1, 3, 1, 1, 2, 2, 1, 5, 1, 1, 1], [4, 4, 4], [5, 5, 1, 1]])
+def test_no_more_is_under_way_than_was_allowed_but_for_what_is_larger_by_itself(sizes):
+    most, under_way, seen, stored = 4, [], [], []
+
+    def work(i):
+        under_way.append(sizes[i])
+        seen.append(sum(under_way))
+        return i
+
+    def slow(i):
+        time.sleep(0.005)
+        stored.append(i)
+        under_way.remove(sizes[i])
+
+    run(range(len(sizes)), work, slow, size=sizes.__getitem__, most=most)
+    assert stored == list(range(len(sizes)))
+    assert max(seen) <= max(most, *sizes)
 
 
 class Odd(Exception):

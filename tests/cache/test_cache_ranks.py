@@ -62,7 +62,7 @@ def test_any_mix_of_ranks_and_interruptions_reads_every_group_once(tmp_path, fil
         read: list[str] = []
         for world_size, rank, calls, rows in runs:
             extract = FakeExtractor(calls)
-            options = {"ranks": [rank % world_size], "world_size": world_size, "rows_per_shard": rows, "finish": False}
+            options = {"ranks": [rank % world_size], "world_size": world_size, "rows_per_file": rows, "finish": False}
             try:
                 fill(folder, GROUPS, extract, **options)
             except RuntimeError as error:

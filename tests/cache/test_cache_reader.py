@@ -260,6 +260,6 @@ def test_the_order_does_not_depend_on_how_the_cache_was_filled(tmp_path, fill):
     orders = []
     for rows, world_size in ((20, 1), (1000, 1), (60, 3)):
         folder = tmp_path / f"{rows}-{world_size}"
-        fill(folder, GROUPS[::-1], rows_per_shard=rows, ranks=range(world_size), world_size=world_size)
+        fill(folder, GROUPS[::-1], rows_per_file=rows, ranks=range(world_size), world_size=world_size)
         orders.append(StateCache(folder, layer=3).group_ids)
     assert orders[0] == orders[1] == orders[2] == sorted(chain(*orders[:1]))

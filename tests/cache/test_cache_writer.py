@@ -40,7 +40,7 @@ def test_every_group_is_read_once_and_named_once(tmp_path, fill):
 def test_a_shard_is_as_large_as_its_rows(tmp_path, fill):
     by_id = {g.original.id: g for g in GROUPS}
     for rows in (1, 30, 60, 100, 10**6):
-        sizes = [[n_lines(by_id[n]) for n in e.groups] for e in fill(tmp_path / str(rows), rows_per_shard=rows).entries]
+        sizes = [[n_lines(by_id[n]) for n in e.groups] for e in fill(tmp_path / str(rows), rows_per_file=rows).entries]
         for this, following in zip(sizes, [*sizes[1:], [10**9]], strict=True):
             assert sum(this) <= rows or len(this) == 1  # a larger group has a shard of its own
             assert sum(this) + following[0] > rows  # none is smaller than it must be
@@ -110,8 +110,8 @@ def test_another_shard_size_loses_and_repeats_nothing(tmp_path, fill, contents):
     fill(tmp_path / "whole", GROUPS)
     first, second = FakeExtractor(2), FakeExtractor()
     with pytest.raises(RuntimeError):
-        fill(tmp_path / "resumed", GROUPS, first, rows_per_shard=25)
-    fill(tmp_path / "resumed", GROUPS, second, rows_per_shard=90)
+        fill(tmp_path / "resumed", GROUPS, first, rows_per_file=25)
+    fill(tmp_path / "resumed", GROUPS, second, rows_per_file=90)
     assert Counter(first.read + second.read) == Counter(p.id for g in GROUPS for p in g.programs)
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
 
@@ -125,7 +125,7 @@ def test_another_order_of_the_corpus_gives_the_same_cache(tmp_path, fill, conten
 def test_a_complete_cache_is_not_touched(tmp_path, fill, shards):
     fill(tmp_path, GROUPS)
     before = shards(tmp_path), (tmp_path / "shards-0.jsonl").read_bytes(), (tmp_path / MANIFEST_NAME).stat().st_mtime_ns
-    fill(tmp_path, iter(GROUPS), FakeExtractor(calls=0), rows_per_shard=1, finish=False)
+    fill(tmp_path, iter(GROUPS), FakeExtractor(calls=0), rows_per_file=1, finish=False)
     after = shards(tmp_path), (tmp_path / "shards-0.jsonl").read_bytes(), (tmp_path / MANIFEST_NAME).stat().st_mtime_ns
     assert before == after
 
@@ -149,7 +149,7 @@ def test_a_folder_of_other_files_is_not_taken(tmp_path):
 
 def test_groups_that_gave_no_state_are_not_read_again(tmp_path, fill):
     empty = [ProgramGroup(Program(f"empty{i}", "x", "python")) for i in range(3)]
-    entries = fill(tmp_path, empty, rows_per_shard=2).entries
+    entries = fill(tmp_path, empty, rows_per_file=2).entries
     assert [s.groups for s in entries] == [["empty0", "empty1"], ["empty2"]]
     assert [s.rows for s in entries] == [0, 0]
     (tmp_path / MANIFEST_NAME).write_text((tmp_path / MANIFEST_NAME).read_text().replace("true", "false"))
@@ -176,10 +176,10 @@ def test_states_that_do_not_fit_leave_the_shards_before_them(tmp_path, fill):
     assert GROUPS[-1].original.id == "p17.py"
     large = changed_states(lambda s: dataclasses.replace(s, states=s.states * 1e9))
     with pytest.raises(NonFiniteError, match="float16"):
-        fill(tmp_path, GROUPS, large, storage_dtype="float16", rows_per_shard=30)
+        fill(tmp_path, GROUPS, large, storage_dtype="float16", rows_per_file=30)
     before = len(cache_contents(tmp_path).entries)
     assert before > 1
-    assert len(fill(tmp_path, GROUPS, storage_dtype="float16", rows_per_shard=30).entries) == before + 1
+    assert len(fill(tmp_path, GROUPS, storage_dtype="float16", rows_per_file=30).entries) == before + 1
     assert len(StateCache(tmp_path, layer=3).group_ids) > 0
 
 
@@ -198,7 +198,7 @@ def test_states_that_do_not_fit_leave_the_shards_before_them(tmp_path, fill):
 )
 def test_states_of_another_shape_or_program_are_refused(tmp_path, fill, change, said):
     with pytest.raises(ValueError, match=said):
-        fill(tmp_path, GROUPS, changed_states(change), rows_per_shard=10**6)
+        fill(tmp_path, GROUPS, changed_states(change), rows_per_file=10**6)
     assert cache_contents(tmp_path).entries == []
 
 
@@ -208,12 +208,12 @@ def test_two_programs_of_one_id_are_refused(tmp_path, fill):
     mutated = next(g for g in clash if g.mutants)
     clash.append(ProgramGroup(Program(mutated.mutants[0].program.id, "x = 1", "python")))
     with pytest.raises(SourceError, match=r"called '.*#round0'"):
-        fill(tmp_path / "one", clash, rows_per_shard=10**6)
-    fill(tmp_path / "two", clash, rows_per_shard=1)  # in different shards, only the reader sees it
+        fill(tmp_path / "one", clash, rows_per_file=10**6)
+    fill(tmp_path / "two", clash, rows_per_file=1)  # in different shards, only the reader sees it
     with pytest.raises(CacheError, match=r"field 'program_id': '.*#round0' is stored twice"):
         StateCache(tmp_path / "two", layer=3)
     with pytest.raises(SourceError, match=r"Two programs are called 'p0\.py'"):
-        fill(tmp_path / "three", [*GROUPS, GROUPS[0]], rows_per_shard=1)
+        fill(tmp_path / "three", [*GROUPS, GROUPS[0]], rows_per_file=1)
 
 
 def test_uncertainty_is_stored_where_it_was_read(tmp_path, fill):
@@ -331,7 +331,7 @@ def test_only_a_few_shards_of_groups_are_held_at_once(tmp_path, fill):
         read.extend(groups)
         return FakeExtractor()(groups, exclusions)
 
-    fill(tmp_path, corpus(), extract, rows_per_shard=60)
+    fill(tmp_path, corpus(), extract, rows_per_file=60)
     largest = max(len(e.groups) for e in cache_contents(tmp_path).entries)
     assert max(ahead) <= 3 * largest + 2 < len(many)  # the one that is read, one ahead, and one being made
 
@@ -371,11 +371,11 @@ def test_the_manifest_is_plain_json(tmp_path, fill):
     assert (raw["schema_version"], raw["complete"], raw["n_groups"], raw["d"]) == (2, True, 18, D)
 
 
-@pytest.mark.parametrize("options", [{"rank": 1}, {"rank": -1}, {"rank": 0, "world_size": 0}, {"shard_bytes": 0}])
+@pytest.mark.parametrize("options", [{"rank": 1}, {"rank": -1}, {"rank": 0, "world_size": 0}, {"unsaved_bytes": 0}])
 def test_a_rank_or_size_that_cannot_be_is_refused(tmp_path, options):
     manifest = open_manifest(tmp_path, KEY, D, "float32")
     with pytest.raises(ValueError, match="cannot be"):
-        fill_cache(tmp_path, manifest, GROUPS, FakeExtractor(), **{"shard_bytes": 100 * ROW_BYTES, **options})
+        fill_cache(tmp_path, manifest, GROUPS, FakeExtractor(), **{"unsaved_bytes": 100 * ROW_BYTES, **options})
 
 
 def test_there_is_nothing_to_finish(tmp_path):

@@ -21,7 +21,7 @@ from pttrust_lightning.types import Exclusions
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 N_PROGRAMS = 12
-SHARD = 100 * WIDTH * 4 / 2**20  # a hundred lines: some four programs with their mutants
+SHARD = 200 * WIDTH * 4 / 2**20  # files of a hundred lines: some four programs with their mutants
 
 
 @pytest.fixture(scope="module")

@@ -19,18 +19,35 @@ ROWS = st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=20).map(
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
-@given(ROWS, st.integers(1, 200))
-def test_batches_hold_every_row_once_and_keep_to_the_budget(rows, budget):
+@given(ROWS, st.integers(1, 200), st.integers(1, 200))
+def test_batches_hold_every_row_once_and_keep_to_the_budget(rows, budget, enough):
     rows = in_order(rows)
     start, seen = 0, []
     while start < len(rows):
-        batch = next_batch(rows, start, budget)
+        batch = next_batch(rows, start, budget, enough)
         assert len(batch) == 1 or padded_tokens(batch) <= budget
         assert len({row.shared for row in batch}) == 1
         seen += [row.members[0] for row in batch]
         start += len(batch)
     assert seen == [row.members[0] for row in rows]
     assert sorted(seen) == list(range(len(rows)))
+
+
+def test_a_batch_that_is_large_enough_ends_where_padding_would_begin():
+    rows = in_order([make_row(i, n, False) for i, n in enumerate((100, 98, 91, 80, 79, 40, 39))])
+
+    def lengths(enough):
+        found, start = [], 0
+        while start < len(rows):
+            batch = next_batch(rows, start, 1000, enough)
+            found.append([len(row.token_ids) for row in batch])
+            start += len(batch)
+        return found
+
+    assert lengths(1) == [[100, 98, 91], [80, 79], [40, 39]]
+    assert lengths(300) == [[100, 98, 91], [80, 79, 40, 39]]
+    assert lengths(301) == [[100, 98, 91, 80], [79, 40, 39]]
+    assert lengths(1000) == [[100, 98, 91, 80, 79, 40, 39]]
 
 
 def test_the_longest_run_first():

@@ -17,12 +17,15 @@ def run_pipeline(
     store: Callable[[U], V],
     on_stored: Callable[[V], None],
     stop: Callable[[], None],
+    size: Callable[[T], float],
+    most: float,
 ) -> None:
     """Work on every item and store every result, in order.
 
-    One item is made ahead, and one result is being stored while the next item is worked on: memory is bounded whichever
-    step is slowest, and a process that is killed loses no more than that one result beside what it is working on. A
-    longer queue would only lose more: storing is either quicker than the work, or the queue is full.
+    One item is made ahead, and one result is being stored while the next item is worked on, where both together are
+    within ``most``; otherwise the work waits until the result is stored. So memory is bounded whichever step is
+    slowest, and a process that is killed loses work on items of no more than that size, or on the single one that is
+    larger. A longer queue would only lose more: storing is either quicker than the work, or the queue is full.
 
     What any step raises is raised here, unchanged, once both threads have ended. A result that was there before an
     error or an interrupt is stored first; another interrupt does not stop that.
@@ -33,21 +36,26 @@ def run_pipeline(
         store: Called in the writer's thread.
         on_stored: Told what each ``store`` returned, in the caller's thread, before the next is stored.
         stop: Asks ``items`` to end early; called when something has failed.
+        size: What an item counts for, from when it is worked on until its result is stored.
+        most: Of that, what may be under way at once.
     """
     producer = ThreadPoolExecutor(1, thread_name_prefix="cache-producer")
     writer = ThreadPoolExecutor(1, thread_name_prefix="cache-writer")
     storing: Future[V] | None = None
+    stored_size = 0.0
     ahead = producer.submit(next, items, None)
     try:
         while (item := ahead.result()) is not None:
             ahead = producer.submit(next, items, None)
-            if storing is not None and storing.done():  # a full disk is noticed before the next item is worked on
+            item_size = size(item)
+            # what is done is looked at too: a full disk is noticed before the next item is worked on
+            if storing is not None and (storing.done() or stored_size + item_size > most):
                 on_stored(storing.result())
                 storing = None
             result = work(item)
             if storing is not None:
                 on_stored(storing.result())
-            storing = writer.submit(store, result)
+            storing, stored_size = writer.submit(store, result), item_size
             del result, item  # held by the writer alone: let go of as soon as it is stored
         if storing is not None:
             on_stored(storing.result())

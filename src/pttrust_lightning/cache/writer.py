@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,10 +42,10 @@ from pttrust_lightning.types import Exclusions, ProgramGroup, ProgramStates
 Extract = Callable[[Sequence[ProgramGroup], Exclusions], list[ProgramStates]]
 """Reads the states of some groups' programs, in every layer of the cache."""
 
-SHARD_BYTES = 64 * 2**20
+UNSAVED_BYTES = 64 * 2**20
 
-_SHARD_ROWS = 2**15
-"""Most rows of a shard: beside its state, a row takes a kilobyte or two of memory until it is stored."""
+_UNSAVED_ROWS = 2**15
+"""Most rows that are not yet stored: beside its state, a row takes a kilobyte or two of memory until then."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def fill_cache(
     manifest: Manifest,
     groups: Iterable[ProgramGroup],
     extract: Extract,
-    shard_bytes: int = SHARD_BYTES,
+    unsaved_bytes: int = UNSAVED_BYTES,
     on_shard: Callable[[int, int], None] = lambda groups, rows: None,
     rank: int = 0,
     world_size: int = 1,
@@ -98,8 +98,8 @@ def fill_cache(
     """Read the states of this rank's groups that no journal answers for, and write them.
 
     Groups are made in a thread of their own, read in the caller's, and written in another; of the corpus, only ids are
-    held. A killed writer loses the shard that it was reading and the one that it was writing. When every rank has
-    returned, :func:`finish_cache` is to be called, once.
+    held. A shard is half of ``unsaved_bytes``: one is read while the one before it is written, and what a killed writer
+    loses is no more than both. When every rank has returned, :func:`finish_cache` is to be called, once.
 
     Args:
         folder: The cache's folder, one that all ranks see; created where missing.
@@ -107,8 +107,9 @@ def fill_cache(
         groups: All groups of the corpus; the same ones on every rank and every run, in any order. Iterated in another
             thread. Reading in the order of the ids later is quickest where this is the order of the ids too.
         extract: Reads states; called only for groups that are missing, with as many as fill a shard.
-        shard_bytes: States in a shard, by estimate from the programs' lines, which are 32,768 at most; a larger group
-            has a shard of its own.
+        unsaved_bytes: States that are being read, or were read and are in no journal yet, at most: what a kill costs.
+            By estimate from the programs' non-blank lines, which are 32,768 at most. A group that is larger has a
+            shard of its own, and is read while nothing else is under way.
         on_shard: Told how many groups and rows are there already (of all ranks), and then those of each new shard of
             this rank; in the caller's thread, soon after the shard is durable.
         rank: This process's number.
@@ -122,8 +123,8 @@ def fill_cache(
         SourceError: Two programs share an id.
         ValueError: A rank that is none, or states of other shapes than the manifest's.
     """
-    if not 0 <= rank < world_size or shard_bytes < 1:
-        raise ValueError(f"rank {rank} of {world_size} with shards of {shard_bytes} bytes cannot be")
+    if not 0 <= rank < world_size or unsaved_bytes < 1:
+        raise ValueError(f"rank {rank} of {world_size} with {unsaved_bytes} unsaved bytes cannot be")
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with joined(folder, rank, world_size, lambda first: _begin(folder, manifest, rank, first)) as contents:
@@ -133,11 +134,12 @@ def fill_cache(
             return
         manifest = contents.manifest
         row_bytes = manifest.d * np.dtype(STORED_AS[manifest.storage_dtype]).itemsize * len(manifest.layers)
-        chunks = _Chunks(groups, answered, rank, world_size, expand, min(shard_bytes / row_bytes, _SHARD_ROWS))
+        unsaved_rows = min(unsaved_bytes / row_bytes, _UNSAVED_ROWS)
+        chunks = _Chunks(groups, answered, rank, world_size, expand, unsaved_rows / 2)
 
-        def read(chunk: list[ProgramGroup]) -> Extracted:
+        def read(chunk: _Chunk) -> Extracted:
             exclusions = Exclusions()
-            return Extracted(chunk, extract(chunk, exclusions), exclusions)
+            return Extracted(chunk.groups, extract(chunk.groups, exclusions), exclusions)
 
         def store(extracted: Extracted) -> ShardEntry:
             entry = write_shard(folder, rank, manifest, extracted)
@@ -145,7 +147,15 @@ def fill_cache(
                 add_entry(folder, rank, entry)
             return entry
 
-        run_pipeline(iter(chunks), read, store, lambda e: on_shard(len(e.groups), e.rows), chunks.stopped.set)
+        run_pipeline(
+            iter(chunks),
+            read,
+            store,
+            on_stored=lambda entry: on_shard(len(entry.groups), entry.rows),
+            stop=chunks.stopped.set,
+            size=lambda chunk: chunk.rows,
+            most=unsaved_rows,
+        )
         with storing(folder):
             add_total(folder, rank, chunks.total)
 
@@ -241,6 +251,13 @@ def _remove_leftovers(folder: Path, contents: CacheContents) -> None:
         )
 
 
+class _Chunk(NamedTuple):
+    """The groups of a shard to be, and how many rows they have at most."""
+
+    groups: list[ProgramGroup]
+    rows: int
+
+
 class _Chunks:
     """The groups that a rank has to read, as many at a time as fill a shard.
 
@@ -263,18 +280,18 @@ class _Chunks:
         self._missing = self._select(groups, answered, rank, world_size)
         self._expand, self._rows_per_chunk = expand, rows_per_chunk
 
-    def __iter__(self) -> Iterator[list[ProgramGroup]]:
+    def __iter__(self) -> Iterator[_Chunk]:
         chunk: list[ProgramGroup] = []
         rows = 0
         for group in map(self._expand, self._missing):
             size = max(sum(_non_blank_lines(p.code) for p in group.programs), 1)  # groups without lines end too
             if chunk and rows + size > self._rows_per_chunk:
-                yield chunk
+                yield _Chunk(chunk, rows)
                 chunk, rows = [], 0
             chunk.append(group)
             rows += size
         if chunk:
-            yield chunk
+            yield _Chunk(chunk, rows)
 
     def _select(
         self, groups: Iterable[ProgramGroup], answered: set[str], rank: int, world_size: int

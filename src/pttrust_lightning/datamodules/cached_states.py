@@ -72,7 +72,8 @@ class CachedStates(LineStatesDataModule):
         states: Which LLM, layers and line rule.
         cache_dir: Folder of the cache; created where missing, completed where interrupted, never overwritten.
         storage_dtype: How states are stored: ``float32``, ``float16`` or ``bfloat16``.
-        shard_megabytes: Size of the cache's files, 32,768 lines at most; three are held in memory while it is filled.
+        shard_megabytes: States that are read and not yet on disk, at most, and 32,768 lines at most: what a kill costs.
+            A file of the cache holds half of that: the next one is read while it is written.
         verify_cache: Compare the shards' hashes when the cache is opened.
         num_workers: Worker processes of each DataLoader.
     """
@@ -243,7 +244,7 @@ class CachedStates(LineStatesDataModule):
                 manifest,
                 wanted.groups(),
                 lambda groups, left_out: extractor().extract(groups, left_out, bar.update),
-                shard_bytes=max(int(self.shard_megabytes * 2**20), 1),
+                unsaved_bytes=max(int(self.shard_megabytes * 2**20), 1),
                 rank=ranks.rank,
                 world_size=ranks.world_size,
                 expand=wanted.expand,

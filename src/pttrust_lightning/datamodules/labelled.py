@@ -83,7 +83,8 @@ class LabelledLines(CachedStates):
             cache; a line's state is the one with the prompt, and the difference of the two is a feature beside it, 0
             for a snippet that has no prompt.
         storage_dtype: How states are stored.
-        shard_megabytes: Size of the cache's files, 32,768 lines at most; three are held in memory while it is filled.
+        shard_megabytes: States that are read and not yet on disk, at most, and 32,768 lines at most: what a kill costs.
+            A file of the cache holds half of that: the next one is read while it is written.
         verify_cache: Compare the shards' hashes when the cache is opened.
         num_workers: Worker processes of each DataLoader.
     """

@@ -9,6 +9,12 @@ from pttrust_lightning.states.rows import Row
 
 T = TypeVar("T")
 
+ENOUGH_TOKENS = {"cpu": 512}
+"""Tokens of a batch that run as quickly as more would, by the type of device; on others, only the budget is enough."""
+
+_LEAST_FULL = 0.9
+"""How long a row must be beside the longest of its batch, where the batch is large enough without it."""
+
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
     """Rows as they run: those of a kind together, the longest first, so that a budget too large shows at once."""
@@ -20,16 +26,27 @@ def padded_tokens(rows: Sequence[Row]) -> int:
     return len(rows) * max(len(row.token_ids) for row in rows)
 
 
-def next_batch(rows: Sequence[Row], start: int, budget: int) -> Sequence[Row]:
+def next_batch(rows: Sequence[Row], start: int, budget: int, enough: int) -> Sequence[Row]:
     """The rows from ``start`` that fit ``budget`` tokens, padding included; one where not even one fits.
+
+    A batch of ``enough`` tokens ends before a row that would be padded by more than a tenth: more rows would add
+    padding, and not make the others any quicker.
 
     Args:
         rows: As :func:`in_order` puts them.
         start: The first of the batch.
         budget: Tokens of a batch.
+        enough: Tokens, padding included, that keep the device busy.
     """
-    batch = rows[start : start + n_fitting(len(rows[start].token_ids), budget)]
-    return [row for row in batch if row.shared == rows[start].shared]
+    first = rows[start]
+    longest = len(first.token_ids)
+    batch: list[Row] = []
+    for row in rows[start : start + n_fitting(longest, budget)]:
+        padded = len(row.token_ids) < _LEAST_FULL * longest
+        if row.shared != first.shared or (padded and len(batch) * longest >= enough):
+            break
+        batch.append(row)
+    return batch
 
 
 def by_length(items: Sequence[T], length: Callable[[T], int], budget: int) -> Iterator[Sequence[T]]:

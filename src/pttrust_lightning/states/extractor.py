@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from pttrust_lightning.errors import ConfigError, LanguageModelError, NonFiniteError, TokenAlignmentError
-from pttrust_lightning.states.batching import in_order, next_batch, padded_tokens
+from pttrust_lightning.states.batching import ENOUGH_TOKENS, in_order, next_batch, padded_tokens
 from pttrust_lightning.states.config import LineStateConfig
 from pttrust_lightning.states.language_model import context_length, load_config, load_tokenizer
 from pttrust_lightning.states.lookback import line_lookback, lookback_index
@@ -182,7 +182,8 @@ class LineStateExtractor:
         waiting: _Launched | None = None
         start = 0
         while start < len(rows):
-            batch = next_batch(rows, start, self._budget(len(rows[start].token_ids)))
+            budget = self._budget(len(rows[start].token_ids))
+            batch = next_batch(rows, start, budget, ENOUGH_TOKENS.get(self._reader.device.type, budget))
             launched = self._try_launch(batch, programs)
             if waiting is not None:
                 yield waiting
