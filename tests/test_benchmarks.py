@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 def test_extraction_compares_equal_states(tmp_path, llm_folders, shape):
     out = tmp_path / "result.json"
     command = [sys.executable, ROOT / "benchmarks" / "extraction.py", "--programs=4", "--repeats=2", f"--out={out}"]
-    of_shape = [f"--shape={shape}", "--bf16", "--packed=128"]
-    model = [f"--llm={llm_folders['llama']}", "--layer=2"] if shape is None else of_shape
+    random_weights = [f"--shape={shape}", "--bf16", "--packed=128"]
+    model = [f"--llm={llm_folders['llama']}", "--layer=2"] if shape is None else random_weights
     done = subprocess.run([*command, *model], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(out.read_text())
