@@ -165,6 +165,20 @@ def test_stage_2_refuses_a_stage_1_checkpoint(corpus, labelled, tmp_path, capsys
     assert "was written by ContrastivePretraining, but this run is of RiskFineTuning" in message
 
 
+@pytest.mark.parametrize("command", ["test", "predict"])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [([], "No checkpoint is given"), (["--ckpt_path=no.ckpt"], "The checkpoint no.ckpt does not exist")],
+)
+def test_a_checkpoint_that_is_not_there_is_said_before_anything_is_read(
+    command, given, message, corpus, tmp_path, capsys
+):
+    arguments = pretrain_args(corpus, tmp_path / "cache", tmp_path / "runs", *given)
+    assert main([command, *arguments[1:]]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_damaged_checkpoint_is_refused(corpus, tmp_path, capsys):
     broken = tmp_path / "broken.ckpt"
     broken.write_bytes(b"not a checkpoint")

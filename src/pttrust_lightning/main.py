@@ -91,6 +91,9 @@ def _configure_process() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*The number of training batches.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    # As meant: a test writes into a run of its own, and without a logger metrics are a CSV file.
+    warnings.filterwarnings("ignore", message=".*The dirpath has changed from.*")
+    warnings.filterwarnings("ignore", message=".*`tensorboardX` has been removed.*")
     # main() hands its arguments on, so that tools can run stages in this process.
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
     console = logging.getLogger("lightning.pytorch.utilities.rank_zero")

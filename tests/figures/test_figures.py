@@ -74,23 +74,24 @@ def draws(data):
         "effort": partial(figures.effort, data["effort"]),
         "learning": partial(figures.learning, data["estimates"], "hit@1"),
         "layers": partial(figures.layers, data["estimates"], "ifa"),
+        "layers, long label": partial(figures.layers, data["estimates"], "aurc"),
         "risk_coverage": partial(figures.risk_coverage, data["risk_coverage"]),
-        "forest": partial(figures.forest, data["differences"], "mrr"),
+        "forest": partial(figures.forest, data["differences"], "brier_skill"),
         "firing_rates": partial(figures.firing_rates, data["firing"]),
         "pair_distances": lambda theme: figures.pair_distances(data["distances"], theme, margin=1.0),
         "risk_of_lines": lambda theme: figures.risk_of_lines(CODE, *RISKS, theme),
     }  # fmt: skip
 
 
-NAMES = ("reliability", "reliability of one", "effort", "learning", "layers", "risk_coverage", "forest",
-         "firing_rates", "pair_distances", "risk_of_lines")  # fmt: skip
+NAMES = ("reliability", "reliability of one", "effort", "learning", "layers", "layers, long label", "risk_coverage",
+         "forest", "firing_rates", "pair_distances", "risk_of_lines")  # fmt: skip
 every_figure = pytest.mark.parametrize("name", NAMES)
 
 
 def test_every_figure_is_tested_here(draws):
     assert tuple(draws) == NAMES
     drawn = {n for n in figures.__all__ if n.islower() and n != "save"}
-    assert drawn == {n.split()[0] for n in NAMES}
+    assert drawn == {n.replace(",", "").split()[0] for n in NAMES}
 
 
 @every_figure
@@ -104,6 +105,7 @@ def test_nothing_is_cut_off_and_the_legend_covers_no_data(name, draws):
         box = legend.get_window_extent(renderer)
         for axes in figure.axes:
             assert not box.overlaps(axes.get_window_extent(renderer))
+            assert not box.overlaps(axes.yaxis.label.get_window_extent(renderer))
     labelled = [a for a in figure.axes if a.axison and a.get_visible()]
     assert figure.get_supxlabel() or any(a.get_xlabel() for a in labelled)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -33,6 +34,9 @@ from pttrust_lightning.types import FloatArray
 
 _BAND = 0.18
 """Opacity of interval bands."""
+
+_LABEL_CHARACTERS = 34
+"""Of an axis label's line."""
 
 _ASIDE = 2.2
 """Points between the intervals of neighbouring methods."""
@@ -273,9 +277,10 @@ def _against(
 
 
 def _labelled(metric: str) -> str:
-    """A metric with its unit, and which way is better where that is down."""
+    """A metric; below it its unit, and which way is better where that is down, in lines that fit beside a panel."""
     better = ", lower is better" if metric in LOWER_IS_BETTER else ""
-    return f"{metric} ({unit(metric)}{better})" if unit(metric) else metric
+    below = textwrap.wrap(f"({unit(metric)}{better})", _LABEL_CHARACTERS) if unit(metric) else []
+    return "\n".join([shown(metric), *below])
 
 
 def _interval(gap: Estimate) -> str:

@@ -70,7 +70,7 @@ class Look(NamedTuple):
 
     Attributes:
         colour: Of its line and markers.
-        marker: Tells colours apart without colour.
+        marker: Tells colours apart without colour, and methods of one colour where lines are short.
         dashes: Matplotlib line style; tells methods of one colour apart.
     """
 
@@ -79,7 +79,7 @@ class Look(NamedTuple):
     dashes: Any
 
 
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one a colour
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one a colour, the next one for the next dashes
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (5, 1, 1, 1)), (0, (1.2, 1)))
 
 _KNOWN = ("pttrust", "surface", "probe", "uncertainty", "sae_no_contrast", "lookback", "attention_probe")
@@ -112,8 +112,9 @@ def looks(names: Iterable[str], theme: Theme) -> dict[str, Look]:
     return {
         name: chance
         if name == CHANCE
-        else Look(theme.palette[slots[name] % n], _MARKERS[slots[name] % n], _DASHES[slots[name] // n])
+        else Look(theme.palette[colour], _MARKERS[(colour + dashes) % n], _DASHES[dashes])
         for name in names
+        for dashes, colour in [divmod(slots.get(name, 0), n)]
     }
 
 

@@ -21,6 +21,7 @@ from pttrust_lightning.models.line_ranker import RankerConfig
 from pttrust_lightning.models.risk_model import RawRisk, RiskModel
 from pttrust_lightning.models.snippet_head import WEAK_HEADS, SnippetHeadName
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder
+from pttrust_lightning.modules.batches import check_batch
 from pttrust_lightning.modules.examples import ExampleStates
 from pttrust_lightning.types import STATE_IDENTITY, FloatArray, ScoredSnippet, SnippetBatch
 
@@ -181,6 +182,15 @@ class RiskFineTuning(LightningModule):
             loader: Any = self.trainer.train_dataloader
             seen = [self.lines(batch)[batch.mask] for batch in loader]
             self.risk_model.standardiser.fit(self.risk_model.standardised_columns(torch.cat(seen)))
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Refuse data of another stage.
+
+        Raises:
+            ConfigError: The data holds no labelled snippets.
+        """
+        check_batch(batch, SnippetBatch, self, "Give stage 2 LabelledLines as data.")
+        return batch
 
     def setup(self, stage: str) -> None:
         """Refuse states of another LLM, layer or line rule than the encoder was trained on, and data without verdicts.

@@ -32,6 +32,7 @@ from pttrust_lightning.models.sparse_autoencoder import (
     SparseAutoencoderOutput,
     top_k,
 )
+from pttrust_lightning.modules.batches import check_batch
 from pttrust_lightning.modules.examples import ExampleStates
 from pttrust_lightning.types import StateBatch
 
@@ -210,6 +211,15 @@ class ContrastivePretraining(LightningModule):
             loader: Any = self.trainer.train_dataloader
             standardised, _ = self.autoencoder.standardise(next(iter(loader)).states.to(self.device))
             self.autoencoder.b_pre.copy_(self.trainer.strategy.reduce(standardised.mean(0), reduce_op="mean"))
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Refuse data of another stage.
+
+        Raises:
+            ConfigError: The data holds labelled snippets.
+        """
+        check_batch(batch, StateBatch, self, "Give stage 1 UnlabelledStates or StreamedStates as data.")
+        return batch
 
     def training_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
         """One step; logs the terms per epoch."""
