@@ -189,7 +189,7 @@ def test_a_metric_against_a_number_shows_values_and_intervals(draw, data):
     figure = draw(data["estimates"], "ifa", LIGHT)
     figure.canvas.draw()
     (axes,) = figure.axes
-    assert axes.get_ylabel() == "ifa (lines, lower is better)"
+    assert axes.get_ylabel() == "ifa\n(lines, lower is better)"
     assert axes.get_xscale() == ("log" if draw is figures.learning else "linear")
     assert len(axes.containers) == len(METHODS)
     for bars, points in zip(axes.containers, data["estimates"].values(), strict=True):
