@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from pttrust_lightning.cache.writer import cache_contents
 from pttrust_lightning.main import main
+from pttrust_lightning.modules import ContrastivePretraining
 from pttrust_lightning.states.extractor import LineStateExtractor
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -139,6 +140,17 @@ def test_an_interrupted_finetuning_goes_on(corpus, labelled, tmp_path):
     assert main([*arguments, "--trainer.max_epochs=4", f"--ckpt_path={checkpoint}"]) == 0
     epochs = (out / "finetune" / "version_1" / "metrics.csv").read_text()
     assert torch.load(checkpoint, weights_only=True)["epoch"] < 2 and "\n3," in epochs and "\n0," not in epochs
+
+
+def test_interrupted_training_says_how_it_goes_on(corpus, tmp_path, monkeypatch, capsys):
+    def interrupted(self, batch, batch_idx):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ContrastivePretraining, "training_step", interrupted)
+    assert main(pretrain_args(corpus, tmp_path / "cache", tmp_path / "runs")) == 130
+    said = capsys.readouterr().err
+    assert "pttrust fit: interrupted" in said and "--ckpt_path RUN/checkpoints/" in said
+    assert "run it again" not in said, "that would train anew"
 
 
 def test_classes_may_be_given_by_name_alone(corpus, tmp_path):

@@ -282,6 +282,13 @@ def test_nothing_to_draw_is_refused(draw):
         draw(LIGHT)
 
 
+def test_risk_coverage_starts_where_a_twentieth_is_kept(data):
+    (axes,) = figures.risk_coverage(data["risk_coverage"], LIGHT).axes
+    assert len(axes.lines) == len(METHODS)
+    for line in axes.lines:
+        assert line.get_xdata()[0] == pytest.approx(np.linspace(0.02, 1, 50)[2]) and line.get_xdata()[-1] == 1
+
+
 # --- looks ------------------------------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,8 @@ PAGE = 7.0
 
 PNG_DPI = 300
 
+_SCREEN_DPI = 150  # of notebooks, which show a figure as it is: a column's width can be read there
+
 FONT, MONOSPACE = "DejaVu Sans", "DejaVu Sans Mono"
 POINTS = 7.5
 """Size of text, in points: what papers allow beside 9-point text."""
@@ -169,7 +171,7 @@ def styled(theme: Theme) -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, inches; its parts make room for each other."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=_SCREEN_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -166,7 +166,12 @@ class RiskFineTuning(LightningModule):
         self._start_scaled = True
 
     def lines(self, batch: SnippetBatch) -> Tensor:
-        """Each line's state and the features that the ranker sees, ``(B, T, D + F)``."""
+        """Each line's state and the features that the ranker sees, ``(B, T, D + F)``.
+
+        Raises:
+            ConfigError: The data is of another stage.
+        """
+        check_batch(batch, SnippetBatch, self, "Give stage 2 LabelledLines as data.")
         return torch.cat([batch.states, *(batch.features[name] for name in self.features)], dim=-1)
 
     def forward(self, batch: SnippetBatch) -> Tensor:
@@ -182,15 +187,6 @@ class RiskFineTuning(LightningModule):
             loader: Any = self.trainer.train_dataloader
             seen = [self.lines(batch)[batch.mask] for batch in loader]
             self.risk_model.standardiser.fit(self.risk_model.standardised_columns(torch.cat(seen)))
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Refuse data of another stage.
-
-        Raises:
-            ConfigError: The data holds no labelled snippets.
-        """
-        check_batch(batch, SnippetBatch, self, "Give stage 2 LabelledLines as data.")
-        return batch
 
     def setup(self, stage: str) -> None:
         """Refuse states of another LLM, layer or line rule than the encoder was trained on, and data without verdicts.

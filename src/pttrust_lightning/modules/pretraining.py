@@ -36,6 +36,8 @@ from pttrust_lightning.modules.batches import check_batch
 from pttrust_lightning.modules.examples import ExampleStates
 from pttrust_lightning.types import StateBatch
 
+_DATA = "Give stage 1 UnlabelledStates or StreamedStates as data."
+
 
 class ContrastivePretraining(LightningModule):
     """Contrastive pre-training of the sparse autoencoder (METHOD: stage 1; PtTrust, arXiv 2504.14640).
@@ -212,17 +214,13 @@ class ContrastivePretraining(LightningModule):
             standardised, _ = self.autoencoder.standardise(next(iter(loader)).states.to(self.device))
             self.autoencoder.b_pre.copy_(self.trainer.strategy.reduce(standardised.mean(0), reduce_op="mean"))
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Refuse data of another stage.
+    def training_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
+        """One step; logs the terms per epoch.
 
         Raises:
-            ConfigError: The data holds labelled snippets.
+            ConfigError: The data is of another stage.
         """
-        check_batch(batch, StateBatch, self, "Give stage 1 UnlabelledStates or StreamedStates as data.")
-        return batch
-
-    def training_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
-        """One step; logs the terms per epoch."""
+        check_batch(batch, StateBatch, self, _DATA)
         self.examples.keep(batch.states)
         output = self.autoencoder(batch.states)
         terms = self._terms(batch, output)
@@ -243,10 +241,16 @@ class ContrastivePretraining(LightningModule):
         return self._evaluate(batch, "test")
 
     def predict_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
-        """Sparse latents, ``(N, M)``."""
+        """Sparse latents, ``(N, M)``.
+
+        Raises:
+            ConfigError: The data is of another stage.
+        """
+        check_batch(batch, StateBatch, self, _DATA)
         return self(batch.states)  # type: ignore[no-any-return]
 
     def _evaluate(self, batch: StateBatch, stage: str) -> dict[str, Tensor]:
+        check_batch(batch, StateBatch, self, _DATA)
         output = self.autoencoder(batch.states)
         self.fvu.update(batch.states, output.reconstruction)
         self.latent_use.update(output.latents)
