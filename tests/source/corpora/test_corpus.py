@@ -174,7 +174,10 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"languages": ["pyhton"]}, "Unknown language 'pyhton'. Known languages: python, java"),
+            (
+                {"languages": ["pyhton"]},
+                "Unknown language 'pyhton'. Known languages: python, java.* Did you mean 'python'",
+            ),
             ({"unit": "class"}, "choose 'file' or 'function'"),
             ({"limit": 0}, "limit is 0"),
             ({"min_lines": 0}, "min_lines is 0"),
