@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pttrust_lightning.main import main
+from pttrust_lightning.tools.sweep_file import read_sweep
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "configs" / "README.md", ROOT / "data" / "README.md", *ROOT.glob("docs/*.md")]
 
@@ -150,6 +153,49 @@ def test_files_and_links_exist(page):
         assert (ROOT / file).is_file(), file
     for file in re.findall(r"`([a-z_]+/[a-z_]+\.py)`", text):
         assert (ROOT / "src" / "pttrust_lightning" / file).is_file() or (ROOT / file).is_file(), file
+
+
+def commands_to_read(page):
+    """The commands in indented blocks, without their comments: those in fenced blocks are run above."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    lines = re.sub(r"\s*\\\n\s*", " ", text).splitlines()
+    commands = [
+        line.split("#")[0].replace("-m pttrust_lightning.main", "pttrust") for line in lines if line[:4] == "    "
+    ]
+    found = [re.search(r"\bpttrust (.+)", command) for command in commands]
+    return [m[1].split() for m in found if m and not re.search(r"\.\.\.|[$|]", m[1])]
+
+
+COMMANDS = [(page.relative_to(ROOT).as_posix(), command) for page in PAGES for command in commands_to_read(page)]
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=lambda part: part if isinstance(part, str) else part[0])
+def test_commands_that_take_hours_or_many_machines_are_read_by_their_parsers(
+    page, command, tmp_path, monkeypatch, capsys
+):
+    """What they do is tested where it is small: the files of configs/ by test_configs."""
+    for content in blocks(ROOT / "docs" / "usage.md", "yaml"):
+        (tmp_path / content.split("\n")[0].removeprefix("# ")).write_text(content)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    if command[0] == "sweep":
+        assert command[1:4:2] == ["--config", "--trials"] and read_sweep(Path(command[2])).parameters
+        return
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--print_config"])
+    said = capsys.readouterr()
+    assert stopped.value.code == 0, said.err
+    assert yaml.safe_load(said.out)
+
+
+def test_commands_to_read_are_found():
+    read = {(page, " ".join(command[:2])) for page, command in COMMANDS}
+    assert {
+        ("README.md", "benchmark --config"),
+        ("README.md", "data stats"),
+        ("configs/README.md", "fit --config"),
+    } <= read
+    assert ["extract", "--config", "my_states.yaml", "--devices", "8", "--num_nodes", "4"] in [c for _, c in COMMANDS]
 
 
 def test_the_first_screen_of_the_readme_is_the_two_commands():

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from pttrust_lightning.cache.writer import cache_contents
 from pttrust_lightning.main import main
+from pttrust_lightning.modules import ContrastivePretraining
 from pttrust_lightning.states.extractor import LineStateExtractor
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -141,6 +142,17 @@ def test_an_interrupted_finetuning_goes_on(corpus, labelled, tmp_path):
     assert torch.load(checkpoint, weights_only=True)["epoch"] < 2 and "\n3," in epochs and "\n0," not in epochs
 
 
+def test_interrupted_training_says_how_it_goes_on(corpus, tmp_path, monkeypatch, capsys):
+    def interrupted(self, batch, batch_idx):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ContrastivePretraining, "training_step", interrupted)
+    assert main(pretrain_args(corpus, tmp_path / "cache", tmp_path / "runs")) == 130
+    said = capsys.readouterr().err
+    assert "pttrust fit: interrupted" in said and "--ckpt_path RUN/checkpoints/" in said
+    assert "run it again" not in said, "that would train anew"
+
+
 def test_classes_may_be_given_by_name_alone(corpus, tmp_path):
     arguments = ["fit", "--model=ContrastivePretraining", "--data=UnlabelledStates", "--data.corpus=FolderCorpus"]
     arguments += [f"--data.corpus.path={corpus}", f"--data.cache_dir={tmp_path / 'states'}", "--model.k=8"]
@@ -163,6 +175,20 @@ def test_stage_2_refuses_a_stage_1_checkpoint(corpus, labelled, tmp_path, capsys
     assert main(arguments) == 2
     message = capsys.readouterr().err
     assert "was written by ContrastivePretraining, but this run is of RiskFineTuning" in message
+
+
+@pytest.mark.parametrize("command", ["test", "predict"])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [([], "No checkpoint is given"), (["--ckpt_path=no.ckpt"], "The checkpoint no.ckpt does not exist")],
+)
+def test_a_checkpoint_that_is_not_there_is_said_before_anything_is_read(
+    command, given, message, corpus, tmp_path, capsys
+):
+    arguments = pretrain_args(corpus, tmp_path / "cache", tmp_path / "runs", *given)
+    assert main([command, *arguments[1:]]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_damaged_checkpoint_is_refused(corpus, tmp_path, capsys):

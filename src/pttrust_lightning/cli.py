@@ -14,8 +14,10 @@ import pttrust_lightning.modules
 import pttrust_lightning.source  # noqa: F401 (imported, their classes may be given by name alone: --model=RiskFineTuning)
 from pttrust_lightning.callbacks.save_config import SaveFitConfig
 from pttrust_lightning.callbacks.wandb_run import RUN_ID, WandbRun
-from pttrust_lightning.errors import CheckpointMismatchError
+from pttrust_lightning.errors import CheckpointMismatchError, ConfigError
 from pttrust_lightning.parsing import LightningParser
+
+_CHECKPOINTS_BY_NAME = ("best", "last", "hpc", "registry")  # Lightning finds these itself
 
 
 class PtTrustCLI(LightningCLI):
@@ -46,16 +48,24 @@ class PtTrustCLI(LightningCLI):
         parser.link_arguments("data.feature_widths", "model.init_args.feature_widths", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse, and refuse a checkpoint of another class before Lightning takes its hyperparameters.
+        """Parse, and refuse a checkpoint that is missing or of another class before anything is built or read.
 
         Raises:
+            ConfigError: There is no such checkpoint, or none is given to test or predict with.
             CheckpointMismatchError: The checkpoint was written by another class than the configuration's.
         """
         super().parse_arguments(parser, args)
-        config = self.config.get(self.config.get("subcommand") or "", self.config)
+        subcommand = self.config.get("subcommand")
+        config = self.config.get(subcommand or "", self.config)
         path = config.get("ckpt_path")
         self._resumed_run: str | None = None
-        if path and Path(path).is_file():
+        if path is None and subcommand in ("test", "predict"):
+            raise ConfigError(
+                "No checkpoint is given. Add --ckpt_path=RUN/checkpoints/FILE.ckpt, of the run that fit wrote."
+            )
+        if path and path not in _CHECKPOINTS_BY_NAME and "://" not in path:
+            if not Path(path).is_file():
+                raise ConfigError(f"The checkpoint {path} does not exist. A run keeps its own in RUN/checkpoints/.")
             checkpoint = check_checkpoint_class(Path(path), config["model"]["class_path"])
             if self.config.get("subcommand") == "fit":
                 self._resumed_run = checkpoint.get("callbacks", {}).get(WandbRun.__qualname__, {}).get(RUN_ID)

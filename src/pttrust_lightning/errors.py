@@ -5,6 +5,8 @@ This is a leaf module: it imports nothing from the rest of the package.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -97,3 +99,9 @@ def own_error(error: BaseException | None) -> PtTrustError | None:
     while error is not None and not isinstance(error, PtTrustError):
         error = error.__cause__
     return error
+
+
+def did_you_mean(given: str, valid: Iterable[str]) -> str:
+    """A question for the end of a message, with the nearest valid name; empty where none is near."""
+    near = difflib.get_close_matches(given, list(valid), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -26,6 +26,12 @@ USAGE = f"""usage: pttrust COMMAND [options]     (pttrust COMMAND --help for the
 {chr(10).join(f"  {name:<30} {summary}" for name, summary in TOOLS.items())}
 """
 
+_AGAIN = "What is finished is kept: run it again."
+_HOW_TO_GO_ON = {
+    "fit": "States that were read are kept; training goes on from its last checkpoint: "
+    "pttrust fit --config RUN/config.yaml --ckpt_path RUN/checkpoints/FILE.ckpt"
+}
+
 # YAML is code: a class_path imports the module that it names. Only these may be named.
 IMPORTABLE = ["pttrust_lightning", "lightning", "pytorch_lightning", "torch", "torchmetrics"]
 # Your own classes (a Corpus, say): PTTRUST_IMPORTS=my_package,other. From the environment, never from YAML.
@@ -57,7 +63,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"pttrust {args[0]}: {own}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\npttrust {args[0]}: interrupted. What is finished is kept: run it again.", file=sys.stderr)
+        print(f"\npttrust {args[0]}: interrupted. {_HOW_TO_GO_ON.get(args[0], _AGAIN)}", file=sys.stderr)
         return 130
     finally:
         _finish_wandb_run()
@@ -68,11 +74,19 @@ def _lightning(args: list[str]) -> Any:
     """Run one of Lightning's subcommands; imported only now, so that help is quick.
 
     Tools call it in processes of their own, too, which main has not configured.
+
+    Raises:
+        KeyboardInterrupt: The run was interrupted.
     """
     _configure_process()
     from pttrust_lightning.cli import PtTrustCLI
 
-    return PtTrustCLI(args)
+    try:
+        return PtTrustCLI(args)
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, KeyboardInterrupt):  # Lightning ends the process with 1, and says no more
+            raise KeyboardInterrupt from exit_
+        raise
 
 
 def _finish_wandb_run() -> None:
@@ -91,6 +105,9 @@ def _configure_process() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*The number of training batches.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    # As meant: a test writes into a run of its own, and without a logger metrics are a CSV file.
+    warnings.filterwarnings("ignore", message=".*The dirpath has changed from.*")
+    warnings.filterwarnings("ignore", message=".*`tensorboardX` has been removed.*")
     # main() hands its arguments on, so that tools can run stages in this process.
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
     console = logging.getLogger("lightning.pytorch.utilities.rank_zero")

@@ -74,23 +74,24 @@ def draws(data):
         "effort": partial(figures.effort, data["effort"]),
         "learning": partial(figures.learning, data["estimates"], "hit@1"),
         "layers": partial(figures.layers, data["estimates"], "ifa"),
+        "layers, long label": partial(figures.layers, data["estimates"], "aurc"),
         "risk_coverage": partial(figures.risk_coverage, data["risk_coverage"]),
-        "forest": partial(figures.forest, data["differences"], "mrr"),
+        "forest": partial(figures.forest, data["differences"], "brier_skill"),
         "firing_rates": partial(figures.firing_rates, data["firing"]),
         "pair_distances": lambda theme: figures.pair_distances(data["distances"], theme, margin=1.0),
         "risk_of_lines": lambda theme: figures.risk_of_lines(CODE, *RISKS, theme),
     }  # fmt: skip
 
 
-NAMES = ("reliability", "reliability of one", "effort", "learning", "layers", "risk_coverage", "forest",
-         "firing_rates", "pair_distances", "risk_of_lines")  # fmt: skip
+NAMES = ("reliability", "reliability of one", "effort", "learning", "layers", "layers, long label", "risk_coverage",
+         "forest", "firing_rates", "pair_distances", "risk_of_lines")  # fmt: skip
 every_figure = pytest.mark.parametrize("name", NAMES)
 
 
 def test_every_figure_is_tested_here(draws):
     assert tuple(draws) == NAMES
     drawn = {n for n in figures.__all__ if n.islower() and n != "save"}
-    assert drawn == {n.split()[0] for n in NAMES}
+    assert drawn == {n.replace(",", "").split()[0] for n in NAMES}
 
 
 @every_figure
@@ -104,6 +105,7 @@ def test_nothing_is_cut_off_and_the_legend_covers_no_data(name, draws):
         box = legend.get_window_extent(renderer)
         for axes in figure.axes:
             assert not box.overlaps(axes.get_window_extent(renderer))
+            assert not box.overlaps(axes.yaxis.label.get_window_extent(renderer))
     labelled = [a for a in figure.axes if a.axison and a.get_visible()]
     assert figure.get_supxlabel() or any(a.get_xlabel() for a in labelled)
 
@@ -187,7 +189,7 @@ def test_a_metric_against_a_number_shows_values_and_intervals(draw, data):
     figure = draw(data["estimates"], "ifa", LIGHT)
     figure.canvas.draw()
     (axes,) = figure.axes
-    assert axes.get_ylabel() == "ifa (lines, lower is better)"
+    assert axes.get_ylabel() == "ifa\n(lines, lower is better)"
     assert axes.get_xscale() == ("log" if draw is figures.learning else "linear")
     assert len(axes.containers) == len(METHODS)
     for bars, points in zip(axes.containers, data["estimates"].values(), strict=True):
@@ -278,6 +280,13 @@ def test_lines_that_are_not_the_snippets_are_refused(arguments):
 def test_nothing_to_draw_is_refused(draw):
     with pytest.raises(ValueError, match="draw"):
         draw(LIGHT)
+
+
+def test_risk_coverage_starts_where_a_twentieth_is_kept(data):
+    (axes,) = figures.risk_coverage(data["risk_coverage"], LIGHT).axes
+    assert len(axes.lines) == len(METHODS)
+    for line in axes.lines:
+        assert line.get_xdata()[0] == pytest.approx(np.linspace(0.02, 1, 50)[2]) and line.get_xdata()[-1] == 1
 
 
 # --- looks ------------------------------------------------------------------------------------------------------------

@@ -290,3 +290,11 @@ def test_a_folder_can_be_moved(tmp_path, exported):
     shutil.rmtree(exported)
     again, _ = SparseAutoencoder.load(moved)
     assert torch.equal(again.encode(states()), encoder().encode(states()))
+
+
+def test_a_run_in_the_place_of_its_export_is_refused_with_the_export_named(tmp_path):
+    saved(tmp_path / "run" / "export", encoder())
+    with pytest.raises(ModelFolderError, match=r"it has no config\.json\. Give .*run/export\."):
+        SparseAutoencoder.load(tmp_path / "run")
+    with pytest.raises(ModelFolderError, match=r"Give an exported folder\."):
+        SparseAutoencoder.load(tmp_path)

@@ -393,3 +393,8 @@ def test_the_optimiser_is_adamw_over_all_parameters():
     assert isinstance(optimiser, torch.optim.AdamW)
     assert (optimiser.defaults["lr"], optimiser.defaults["weight_decay"]) == (3e-3, 0.02)
     assert sum(len(g["params"]) for g in optimiser.param_groups) == len(list(model.parameters()))
+
+
+def test_data_of_stage_2_is_refused(trainer, labelled):
+    with pytest.raises(ConfigError, match=r"cannot use this data: it gives SnippetBatch\. Give stage 1 Unlabelled"):
+        trainer().fit(module(), labelled)

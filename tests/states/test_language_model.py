@@ -133,13 +133,21 @@ def test_damaged_weights_are_refused(copy, damage):
         weights["transformer.wpe.weight"] = weights["transformer.wpe.weight"][:5].clone()
         save_file(weights, file, metadata={"format": "pt"})
     for read in (load_truncated, load_causal_lm):
-        with pytest.raises(LanguageModelError, match=r"weights in .*copy"):
+        message = r"weights in .*copy" + ("" if damage == "truncated" else r".*wpe\.weight")
+        with pytest.raises(LanguageModelError, match=message):
             read(config(copy))
 
 
 def test_a_tokenizer_that_cannot_be_read_is_refused(copy):
     (copy / "tokenizer.json").write_text("{")
     with pytest.raises(LanguageModelError, match="No tokenizer could be read"):
+        load_tokenizer(config(copy))
+
+
+def test_a_folder_without_tokenizer_is_refused(copy):
+    for file in copy.glob("token*.json"):
+        file.unlink()
+    with pytest.raises(LanguageModelError, match=r"holds no tokenizer\. Save one|No tokenizer could be read"):
         load_tokenizer(config(copy))
 
 

@@ -144,6 +144,14 @@ def test_a_grid_tries_everything_once(tmp_path):
     assert len({tuple(args) for args in lightning.asked}) == len(lightning.asked) == 6
 
 
+def test_a_search_that_failed_before_its_first_trial_ended_gives_way_to_the_mended_one(tmp_path):
+    misspelt = written(tmp_path, metric={"name": "val/mr", "goal": "maximize"})
+    with pytest.raises(ConfigError, match=r"logged no 'val/mr'.* It logged val/mrr"):
+        run([f"--config={misspelt}", f"--output_dir={tmp_path / 'out'}", "--trials=1"], StandIn())
+    run([f"--config={written(tmp_path)}", f"--output_dir={tmp_path / 'out'}", "--trials=2"], StandIn())
+    assert len(records(tmp_path)) == 2
+
+
 def test_a_folder_holds_one_search(tmp_path):
     run([f"--config={written(tmp_path)}", f"--output_dir={tmp_path / 'out'}", "--trials=1"], StandIn())
     other = written(tmp_path, metric={"name": "val/loss"})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from pttrust_lightning.callbacks.run_folder import run_folder
 from pttrust_lightning.errors import ConfigError
@@ -91,3 +92,4 @@ class WritePredictions(Callback):
         path = self.path(trainer, stage)
         if scored and trainer.is_global_zero:
             write_predictions(path, scored)
+            rank_zero_info(f"Wrote the scores of {len(scored)} snippets to {path}")

@@ -139,5 +139,8 @@ def _take(order: Sequence[str], sizes: Counter[str], wanted: float) -> tuple[set
 def _named(groups: Sequence[str], test: set[str], val: set[str]) -> list[Split]:
     names: list[Split] = ["test" if g in test else "val" if g in val else "train" for g in groups]
     if "train" not in names:
-        raise ConfigError(f"{len(set(groups))} groups are too few to split: none is left to train on. Add data.")
+        raise ConfigError(
+            f"{len(set(groups))} groups are too few to split: none is left to train on. What shares a problem, a file "
+            "or its code is one group. Add data of other problems, or lower val_fraction and test_fraction."
+        )
     return names

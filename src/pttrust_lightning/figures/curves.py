@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -33,6 +34,12 @@ from pttrust_lightning.types import FloatArray
 
 _BAND = 0.18
 """Opacity of interval bands."""
+
+_LEAST_COVERAGE = 0.05
+"""Share of the snippets that a risk-coverage curve starts at."""
+
+_LABEL_CHARACTERS = 34
+"""Of an axis label's line."""
 
 _ASIDE = 2.2
 """Points between the intervals of neighbouring methods."""
@@ -181,6 +188,8 @@ def layers(points: Mapping[str, Mapping[int, Estimate]], metric: str, theme: The
 def risk_coverage(curves: Mapping[str, RiskCoverage], theme: Theme) -> Figure:
     """Share of wrong snippets among those kept, against the share kept, least risky first.
 
+    Curves start where a twentieth is kept: of the first few snippets each moves the share by much.
+
     Args:
         curves: By method.
         theme: Colours.
@@ -193,11 +202,13 @@ def risk_coverage(curves: Mapping[str, RiskCoverage], theme: Theme) -> Figure:
         figure, axes = panel(2.6)
         own = looks(curves, theme)
         handles: dict[str, Line2D] = {}
-        for name, curve in curves.items():
+        for i, (name, curve) in enumerate(curves.items()):
             look = own[name]
+            drawn = curve.coverage >= _LEAST_COVERAGE
             handles[name] = axes.plot(
-                curve.coverage, curve.risk, color=look.colour, linestyle=look.dashes, marker=look.marker, markevery=0.2
-            )[0]
+                curve.coverage[drawn], curve.risk[drawn], color=look.colour, linestyle=look.dashes, marker=look.marker,
+                markevery=((0.03 * i) % 0.2, 0.2),  # staggered: no marker hides another
+            )[0]  # fmt: skip
         axes.set(xlim=(0, 1), xlabel="snippets kept, least risky first", ylabel="wrong among those kept")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -273,9 +284,10 @@ def _against(
 
 
 def _labelled(metric: str) -> str:
-    """A metric with its unit, and which way is better where that is down."""
+    """A metric; below it its unit, and which way is better where that is down, in lines that fit beside a panel."""
     better = ", lower is better" if metric in LOWER_IS_BETTER else ""
-    return f"{metric} ({unit(metric)}{better})" if unit(metric) else metric
+    below = textwrap.wrap(f"({unit(metric)}{better})", _LABEL_CHARACTERS) if unit(metric) else []
+    return "\n".join([shown(metric), *below])
 
 
 def _interval(gap: Estimate) -> str:

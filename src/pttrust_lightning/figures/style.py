@@ -28,6 +28,8 @@ PAGE = 7.0
 
 PNG_DPI = 300
 
+_SCREEN_DPI = 150  # of notebooks, which show a figure as it is: a column's width can be read there
+
 FONT, MONOSPACE = "DejaVu Sans", "DejaVu Sans Mono"
 POINTS = 7.5
 """Size of text, in points: what papers allow beside 9-point text."""
@@ -70,7 +72,7 @@ class Look(NamedTuple):
 
     Attributes:
         colour: Of its line and markers.
-        marker: Tells colours apart without colour.
+        marker: Tells colours apart without colour, and methods of one colour where lines are short.
         dashes: Matplotlib line style; tells methods of one colour apart.
     """
 
@@ -79,7 +81,7 @@ class Look(NamedTuple):
     dashes: Any
 
 
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one a colour
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one a colour, the next one for the next dashes
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (5, 1, 1, 1)), (0, (1.2, 1)))
 
 _KNOWN = ("pttrust", "surface", "probe", "uncertainty", "sae_no_contrast", "lookback", "attention_probe")
@@ -112,8 +114,9 @@ def looks(names: Iterable[str], theme: Theme) -> dict[str, Look]:
     return {
         name: chance
         if name == CHANCE
-        else Look(theme.palette[slots[name] % n], _MARKERS[slots[name] % n], _DASHES[slots[name] // n])
+        else Look(theme.palette[colour], _MARKERS[(colour + dashes) % n], _DASHES[dashes])
         for name in names
+        for dashes, colour in [divmod(slots.get(name, 0), n)]
     }
 
 
@@ -168,7 +171,7 @@ def styled(theme: Theme) -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, inches; its parts make room for each other."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=_SCREEN_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -70,7 +70,9 @@ def load_folder(folder: Path, kind: str) -> ModelFolder:
         )
     path = folder / CONFIG_NAME
     if not path.is_file():
-        raise ModelFolderError(f"{folder} is not an exported model: it has no {CONFIG_NAME}. Give an exported folder.")
+        inside = folder / "export"
+        remedy = f"Give {inside}" if (inside / CONFIG_NAME).is_file() else "Give an exported folder"
+        raise ModelFolderError(f"{folder} is not an exported model: it has no {CONFIG_NAME}. {remedy}.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         found = config["kind"]

@@ -21,6 +21,7 @@ from pttrust_lightning.models.line_ranker import RankerConfig
 from pttrust_lightning.models.risk_model import RawRisk, RiskModel
 from pttrust_lightning.models.snippet_head import WEAK_HEADS, SnippetHeadName
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder
+from pttrust_lightning.modules.batches import check_batch
 from pttrust_lightning.modules.examples import ExampleStates
 from pttrust_lightning.types import STATE_IDENTITY, FloatArray, ScoredSnippet, SnippetBatch
 
@@ -165,7 +166,12 @@ class RiskFineTuning(LightningModule):
         self._start_scaled = True
 
     def lines(self, batch: SnippetBatch) -> Tensor:
-        """Each line's state and the features that the ranker sees, ``(B, T, D + F)``."""
+        """Each line's state and the features that the ranker sees, ``(B, T, D + F)``.
+
+        Raises:
+            ConfigError: The data is of another stage.
+        """
+        check_batch(batch, SnippetBatch, self, "Give stage 2 LabelledLines as data.")
         return torch.cat([batch.states, *(batch.features[name] for name in self.features)], dim=-1)
 
     def forward(self, batch: SnippetBatch) -> Tensor:

@@ -32,8 +32,11 @@ from pttrust_lightning.models.sparse_autoencoder import (
     SparseAutoencoderOutput,
     top_k,
 )
+from pttrust_lightning.modules.batches import check_batch
 from pttrust_lightning.modules.examples import ExampleStates
 from pttrust_lightning.types import StateBatch
+
+_DATA = "Give stage 1 UnlabelledStates or StreamedStates as data."
 
 
 class ContrastivePretraining(LightningModule):
@@ -212,7 +215,12 @@ class ContrastivePretraining(LightningModule):
             self.autoencoder.b_pre.copy_(self.trainer.strategy.reduce(standardised.mean(0), reduce_op="mean"))
 
     def training_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
-        """One step; logs the terms per epoch."""
+        """One step; logs the terms per epoch.
+
+        Raises:
+            ConfigError: The data is of another stage.
+        """
+        check_batch(batch, StateBatch, self, _DATA)
         self.examples.keep(batch.states)
         output = self.autoencoder(batch.states)
         terms = self._terms(batch, output)
@@ -233,10 +241,16 @@ class ContrastivePretraining(LightningModule):
         return self._evaluate(batch, "test")
 
     def predict_step(self, batch: StateBatch, batch_idx: int) -> Tensor:
-        """Sparse latents, ``(N, M)``."""
+        """Sparse latents, ``(N, M)``.
+
+        Raises:
+            ConfigError: The data is of another stage.
+        """
+        check_batch(batch, StateBatch, self, _DATA)
         return self(batch.states)  # type: ignore[no-any-return]
 
     def _evaluate(self, batch: StateBatch, stage: str) -> dict[str, Tensor]:
+        check_batch(batch, StateBatch, self, _DATA)
         output = self.autoencoder(batch.states)
         self.fvu.update(batch.states, output.reconstruction)
         self.latent_use.update(output.latents)

@@ -13,7 +13,8 @@ from pttrust_lightning.report.data_stats import Counts, DataStats
 def print_data_stats(stats: DataStats, console: Console | None = None) -> None:
     """Show the tables, in 80 columns."""
     console = console or Console()
-    table = Table(title=escape(stats.source), box=box.SIMPLE_HEAD, padding=(0, 1))
+    console.print(f"\n{stats.source}", markup=False, highlight=False, soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("", overflow="fold")
     columns = Counts._fields if stats.labelled else ("snippets", "lines")
     for name in columns:

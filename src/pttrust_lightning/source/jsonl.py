@@ -195,7 +195,7 @@ def _parse(path: str, number: int, line: bytes) -> dict[str, Any]:
         where = "nested too deep"
         if isinstance(error, json.JSONDecodeError):
             row = f"line {error.lineno}, " if error.lineno > 1 else ""
-            where = f"{error.msg} at {row}column {error.colno}"
+            where = f"{error.msg.removesuffix(' at')} at {row}column {error.colno}"
         raise SchemaError(
             path, number, "(whole record)", f"not JSON ({where})", "Write one complete JSON object."
         ) from None

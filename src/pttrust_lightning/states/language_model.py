@@ -96,7 +96,7 @@ def load_config(config: LineStateConfig) -> Any:
         loaded = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise LanguageModelError(
-            f"{folder}/config.json is not the configuration of a model that transformers knows ({error}). "
+            f"{folder}/config.json is not the configuration of a model that transformers knows ({_first_line(error)}). "
             "Models that need code of their own are not loaded (trust_remote_code=False)."
         ) from error
     if type(loaded) not in MODEL_FOR_CAUSAL_LM_MAPPING or loaded.is_encoder_decoder:
@@ -138,10 +138,21 @@ def load_tokenizer(config: LineStateConfig) -> Any:
         LanguageModelError: It cannot be read.
     """
     folder = model_folder(config.llm, config.revision)
+    remedy = "Save one beside the model: AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
     except (OSError, ValueError, KeyError) as error:
-        raise LanguageModelError(f"No tokenizer could be read from {folder} ({error}). Save one beside it.") from error
+        raise LanguageModelError(
+            f"No tokenizer could be read from {folder} ({_first_line(error)}). {remedy}"
+        ) from error
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes an empty one where there are no files
+        raise LanguageModelError(f"{folder} holds no tokenizer. {remedy}")
+    return tokenizer
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says before it turns to general advice."""
+    return str(error).partition("\n")[0]
 
 
 def load_truncated(config: LineStateConfig) -> nn.Module:
@@ -203,6 +214,7 @@ def _load(auto_class: Any, config: LineStateConfig, llm_config: Any, **attention
                 trust_remote_code=False,
                 use_safetensors=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are named below; the error for them names none
                 **attention,
                 **settings,
             )
@@ -211,10 +223,12 @@ def _load(auto_class: Any, config: LineStateConfig, llm_config: Any, **attention
     except (OSError, ValueError, RuntimeError, ImportError, NotImplementedError, SafetensorError) as error:
         raise LanguageModelError(_why_not_loaded(error, config, folder, bool(settings))) from error
     if info["missing_keys"] or info["mismatched_keys"]:
-        keys = sorted(str(k) for k in [*info["missing_keys"], *info["mismatched_keys"]])
+        keys = sorted(
+            str(k[0] if isinstance(k, tuple) else k) for k in [*info["missing_keys"], *info["mismatched_keys"]]
+        )
         raise LanguageModelError(
-            f"The weights in {folder} lack {len(keys)} of the model's tensors, {keys[0]} among them. "
-            "Save the model again (save_pretrained)."
+            f"The weights in {folder} lack {len(keys)} of the model's tensors, or hold them in another shape, "
+            f"{keys[0]} among them. Save the model again (save_pretrained), with its own config.json."
         )
     return model.requires_grad_(False).eval()  # type: ignore[no-any-return]
 

@@ -6,11 +6,11 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import distribution_to_json
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -21,6 +21,8 @@ from pttrust_lightning.errors import ConfigError, PtTrustError
 from pttrust_lightning.parsing import Parser
 from pttrust_lightning.tools import RunLightning
 from pttrust_lightning.tools.sweep_file import Sweep, read_sweep
+
+_NAME = "sweep"  # of the one study in a journal
 
 
 def run(args: Sequence[str], lightning: RunLightning) -> None:
@@ -61,14 +63,7 @@ def search(
     n_trials = min(n_trials, sweep.run_cap or n_trials)
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(folder / "search.journal"))),
-        sampler=_sampler(sweep, seed),
-        study_name="sweep",
-        direction="maximize" if sweep.maximise else "minimize",
-        load_if_exists=True,
-    )
-    _check_same(study, sweep, folder)
+    study = _study(sweep, folder, seed)
 
     for _ in range(len(_ended(study)), n_trials):
         if sweep.method == "grid":
@@ -109,26 +104,37 @@ def _left_of_grid(study: optuna.Study, sweep: Sweep) -> list[dict[str, Any]]:
     return [values for values in every if values not in tried]
 
 
-def _sampler(sweep: Sweep, seed: int) -> BaseSampler:
-    return TPESampler(seed=seed) if sweep.method == "bayes" else RandomSampler(seed)
+def _study(sweep: Sweep, folder: Path, seed: int) -> optuna.Study:
+    """The search that the folder holds, or a new one, also in place of one of which no trial came to an end.
 
-
-def _check_same(study: optuna.Study, sweep: Sweep, folder: Path) -> None:
-    """A folder holds one search: trials of another could not be compared."""
+    Raises:
+        ConfigError: The folder holds trials of another search: they could not be compared.
+    """
+    storage = JournalStorage(JournalFileBackend(str(folder / "search.journal")))
+    sampler = TPESampler(seed=seed) if sweep.method == "bayes" else RandomSampler(seed)
+    direction: Literal["maximize", "minimize"] = "maximize" if sweep.maximise else "minimize"
     asked = {
         "method": sweep.method,
         "metric": sweep.metric,
+        "direction": direction,
         "command": sweep.command,
         "parameters": {name: distribution_to_json(d) for name, d in sorted(sweep.parameters.items())},
     }
-    there = study.user_attrs.get("sweep")
-    if there is None:
-        study.set_user_attr("sweep", asked)
-    elif differing := [field for field, value in asked.items() if there.get(field) != value]:
-        raise ConfigError(
-            f"{folder} holds the trials of a sweep with another '{differing[0]}'. Choose another --output_dir, or "
-            "delete that folder."
-        )
+    if _NAME in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=_NAME, storage=storage, sampler=sampler)
+        there = study.user_attrs.get("sweep", {})
+        differing = [field for field, value in asked.items() if there.get(field, value) != value]
+        if not differing:
+            return study
+        if _ended(study):
+            raise ConfigError(
+                f"{folder} holds the trials of a sweep with another '{differing[0]}'. Choose another --output_dir, or "
+                "delete that folder."
+            )
+        optuna.delete_study(study_name=_NAME, storage=storage)
+    study = optuna.create_study(study_name=_NAME, storage=storage, sampler=sampler, direction=direction)
+    study.set_user_attr("sweep", asked)
+    return study
 
 
 def _metric(metrics: Any, name: str) -> float:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -114,7 +116,25 @@ class TestFolder:
         (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
         programs, exclusions = read(FolderCorpus(str(tmp_path / "in")))
         assert list(programs) == ["a.py"]
-        assert exclusions.counts == {"link out of the folder": 1, "broken link or special file": 1}
+        assert exclusions.counts == {
+            "link out of the folder": 1,
+            "broken link or special file": 1,
+            "link to a folder (not followed)": 2,
+        }
+
+    def test_folders_that_cannot_be_read_are_counted(self, tmp_path, monkeypatch):
+        write(tmp_path, {"a.py": "a\n", "locked/b.py": "b\n"})
+        scandir = os.scandir
+
+        def refused(folder):
+            if Path(folder).name == "locked":
+                raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+            return scandir(folder)
+
+        monkeypatch.setattr(os, "scandir", refused)
+        programs, exclusions = read(FolderCorpus(str(tmp_path)))
+        assert list(programs) == ["a.py"]
+        assert exclusions.examples == {"unreadable folder (Permission denied)": ["locked/"]}
 
     def test_length_bounds_count_non_blank_lines(self, tmp_path):
         path = write(tmp_path, {f"{n}.py": "\n".join(f"x{i} = {n}\n" for i in range(n)) for n in range(1, 6)})
@@ -154,7 +174,10 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"languages": ["pyhton"]}, "Unknown language 'pyhton'. Known languages: python, java"),
+            (
+                {"languages": ["pyhton"]},
+                "Unknown language 'pyhton'. Known languages: python, java.* Did you mean 'python'",
+            ),
             ({"unit": "class"}, "choose 'file' or 'function'"),
             ({"limit": 0}, "limit is 0"),
             ({"min_lines": 0}, "min_lines is 0"),

@@ -31,7 +31,10 @@ def test_equal_mappings_draw_alike():
     [
         ([], "No operator is named. Valid operators: switch_inside, "),
         ({}, "No operator is named"),
-        (["of_by_one"], "Unknown operator 'of_by_one'. Valid operators: switch_inside, .*, dropped_call"),
+        (
+            ["of_by_one"],
+            "Unknown operator 'of_by_one'. Valid operators: switch_inside, .*, dropped_call. Did you mean 'off_by_one'",
+        ),
         ({"off_by_one": 0}, "off_by_one the weight 0; give a number above 0, or leave it out"),
         ({"off_by_one": -1.0}, "weight -1"),
         ({"off_by_one": float("nan")}, "weight nan"),

@@ -113,15 +113,22 @@ class FolderCorpus(SampledCorpus):
     def _source_files(self, root: Path, exclusions: Exclusions) -> Iterator[str]:
         """Paths relative to ``root``, with ``/``, of the files that are to be read."""
         resolved_root = root.resolve()
-        for folder, subfolders, names in os.walk(root):
+
+        def unreadable(error: OSError) -> None:
+            folder = PurePosixPath(Path(error.filename).relative_to(root))
+            exclusions.add(f"unreadable folder ({error.strerror})", f"{folder}/")
+
+        for folder, subfolders, names in os.walk(root, onerror=unreadable):
             here = PurePosixPath(Path(folder).relative_to(root))
             kept = []
             for name in sorted(subfolders):
                 reason = self._unwanted(here / name)
-                if reason is None:
-                    kept.append(name)
-                else:
+                if reason is not None:
                     exclusions.add(f"{reason} (folder)", f"{here / name}/")
+                elif Path(folder, name).is_symlink():
+                    exclusions.add("link to a folder (not followed)", f"{here / name}/")
+                else:
+                    kept.append(name)
             subfolders[:] = kept  # what os.walk reads next
             for name in sorted(names):
                 reason = self._unwanted(here / name) or self._unreadable(Path(folder, name), resolved_root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.errors import ConfigError, did_you_mean
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "python": (".py",),
@@ -63,5 +63,6 @@ def known_language(name: str) -> str:
     """
     language = canonical_language(name)
     if language not in SUFFIXES:
-        raise ConfigError(f"Unknown language {name!r}. Known languages: {', '.join(LANGUAGES)}.")
+        near = did_you_mean(language, LANGUAGES)
+        raise ConfigError(f"Unknown language {name!r}. Known languages: {', '.join(LANGUAGES)}.{near}")
     return language

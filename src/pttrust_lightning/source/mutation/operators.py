@@ -10,7 +10,7 @@ import math
 import random
 from collections.abc import Collection, Mapping, Sequence
 
-from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.errors import ConfigError, did_you_mean
 
 LINE_OPERATORS: tuple[str, ...] = ("switch_inside", "switch_outside", "delete_line")
 
@@ -49,7 +49,8 @@ def operator_weights(operators: Operators, valid: Collection[str] = OPERATORS) -
     unknown = [name for name in named if name not in valid]
     if unknown or not named:
         problem = f"Unknown operator {unknown[0]!r}" if unknown else "No operator is named"
-        raise ConfigError(f"{problem}. Valid operators: {', '.join(valid)}.")
+        near = did_you_mean(unknown[0], valid) if unknown else ""
+        raise ConfigError(f"{problem}. Valid operators: {', '.join(valid)}.{near}")
     for name, weight in named.items():
         if not (isinstance(weight, int | float) and math.isfinite(weight) and weight > 0):
             raise ConfigError(f"operators gives {name} the weight {weight}; give a number above 0, or leave it out.")
