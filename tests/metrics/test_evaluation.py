@@ -52,6 +52,15 @@ def scored(n_snippets=20, skill=1.0, seed=0, decimals=1):
     return result
 
 
+def test_without_pooled_ranking_all_else_is_the_same():
+    a, b = [scored(seed=0), scored(seed=0, skill=2.0)], [scored(seed=0, skill=0.5)]
+    whole, part = evaluate_runs(a, 50).metrics, evaluate_runs(a, 50, pooled_ranking=False).metrics
+    assert whole.keys() - part.keys() == {"auroc", "average_precision"}
+    assert part == {name: whole[name] for name in part}
+    gaps, fewer = paired_run_differences(a, b, 50), paired_run_differences(a, b, 50, pooled_ranking=False)
+    assert fewer == {name: gaps[name] for name in part}
+
+
 def by_definition(snippets):
     """Every metric from the functional form."""
     rows = [snippet_metrics(s.scores, s.labels) for s in snippets]

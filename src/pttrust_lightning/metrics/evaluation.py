@@ -181,13 +181,16 @@ def _weighted_calibration(weights: FloatArray, snippets: Sequence[ScoredSnippet]
     return {"brier": brier, "brier_skill": skill, "ece": np.abs(weights @ gaps).sum(axis=1) / n}
 
 
-def _weighted_metrics(weights: FloatArray, snippets: Sequence[ScoredSnippet]) -> dict[str, FloatArray]:
+def _weighted_metrics(
+    weights: FloatArray, snippets: Sequence[ScoredSnippet], pooled_ranking: bool
+) -> dict[str, FloatArray]:
     """Each of ``METRICS`` for each row of snippet weights ``(R, S)``, by name, ``(R,)``."""
     names = snippet_metric_names(KS)
     table = np.array([list(snippet_metrics(s.scores, s.labels, KS).values()) for s in snippets])
     means = weights @ table / weights.sum(axis=1, keepdims=True)
     result = {name: means[:, i] for i, name in enumerate(names)}
-    result["auroc"], result["average_precision"] = _weighted_ranking(weights, snippets)
+    if pooled_ranking:
+        result["auroc"], result["average_precision"] = _weighted_ranking(weights, snippets)
     result.update(_weighted_calibration(weights, snippets))
     of_tokens = [
         list(token_metrics(s.scores, s.labels, s.line_tokens).values()) for s in snippets if s.line_tokens is not None
@@ -329,6 +332,7 @@ def evaluate_runs(
     seed: int = 0,
     confidence: float = 0.95,
     eligible: Mapping[str, BoolArray] | None = None,
+    pooled_ranking: bool = True,
 ) -> Evaluation:
     """The mean of every metric over training runs, with intervals that hold the noise of training.
 
@@ -342,6 +346,8 @@ def evaluate_runs(
         confidence: Share of the resamples inside the interval.
         eligible: Which lines of each snippet could be wrong, by the snippet's id, ``(T,)`` each. Adds the metrics of
             ``ELIGIBLE`` with the other lines ranked last, whatever their scores.
+        pooled_ranking: Whether ``auroc`` and ``average_precision`` are estimated too: the lines of every resample are
+            counted in order for them, which takes most of the time.
 
     Returns:
         As :func:`evaluate`.
@@ -352,7 +358,8 @@ def evaluate_runs(
         ValueError: As :func:`evaluate`; or there is no run, or runs do not hold the same snippets, lines and labels.
     """
     kept, judged = _rankable_runs(runs), _judged_runs(runs)
-    values = _mean_metrics(_weights(len(kept[0]), bootstrap_samples, seed, confidence), kept, seed, eligible)
+    weights = _weights(len(kept[0]), bootstrap_samples, seed, confidence)
+    values = _mean_metrics(weights, kept, seed, eligible, pooled_ranking)
     if judged:
         values |= _mean_verdicts(_weights(len(judged[0]), bootstrap_samples, seed, confidence), judged, seed)
     return Evaluation(
@@ -378,9 +385,10 @@ def _mean_metrics(
     runs: Sequence[Sequence[ScoredSnippet]],
     seed: int,
     eligible: Mapping[str, BoolArray] | None = None,
+    pooled_ranking: bool = True,
 ) -> dict[str, FloatArray]:
     """Means over the runs of ``METRICS``, and of those of ``TOKEN_METRICS`` and ``ELIGIBLE`` that can be told."""
-    of_runs = [_weighted_metrics(weights, run) for run in runs]
+    of_runs = [_weighted_metrics(weights, run, pooled_ranking) for run in runs]
     if eligible is not None:
         of_runs = [a | _weighted_eligible(weights, run, eligible) for a, run in zip(of_runs, runs, strict=True)]
     return _mean_over_runs(of_runs, seed)
@@ -464,6 +472,7 @@ def paired_run_differences(
     bootstrap_samples: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
+    pooled_ranking: bool = True,
 ) -> dict[str, Estimate]:
     """As :func:`paired_differences`, of the means over each method's runs; see :func:`evaluate_runs`.
 
@@ -475,6 +484,7 @@ def paired_run_differences(
         bootstrap_samples: Number of resamples; 0 leaves the intervals NaN.
         seed: Of the resamples.
         confidence: Share of the resamples inside the interval.
+        pooled_ranking: As in :func:`evaluate_runs`.
 
     Returns:
         An estimate of the difference for each of ``METRICS``; of ``VERDICT_METRICS`` where both judge snippets, and of
@@ -487,7 +497,8 @@ def paired_run_differences(
     kept_a = _rankable_runs(a)
     kept_b = [_matched(kept_a[0], run) for run in _rankable_runs(b)]
     weights = _weights(len(kept_a[0]), bootstrap_samples, seed, confidence)
-    of_a, of_b = _mean_metrics(weights, kept_a, seed), _mean_metrics(weights, kept_b, seed + 1)
+    of_a = _mean_metrics(weights, kept_a, seed, pooled_ranking=pooled_ranking)
+    of_b = _mean_metrics(weights, kept_b, seed + 1, pooled_ranking=pooled_ranking)
     judged_a, judged_b = _judged_runs(a), _judged_runs(b)
     if judged_a and judged_b:
         judged_b = [_matched(judged_a[0], run) for run in judged_b]

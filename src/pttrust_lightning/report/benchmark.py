@@ -28,10 +28,10 @@ ALL = "all"
 """The row of what was trained on all parts of a set, and the column of what was tested on them."""
 
 SHOWN_MATRICES = ("hit@1", "mrr")
-"""Metrics whose generalisation matrices tables and figures show; ``results.json`` has all of them."""
+"""Metrics whose generalisation matrices tables and figures show; ``results.json`` has all but pooled rankings."""
 
 Matrix = dict[str, dict[str, dict[str, Estimate]]]
-"""Estimates of every metric, by what was trained on and what was tested on."""
+"""Estimates of metrics, by what was trained on and what was tested on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,9 @@ def two_line_cell(estimate: Estimate, signed: bool = False, bold: bool = False) 
     mark = "*" if signed and (estimate.low > 0 or estimate.high < 0) else ""
     value = f"{_number(estimate.value, signed)}{mark}"
     low, high = (_number(v, signed, digits=3 if signed else 2) for v in (estimate.low, estimate.high))
-    return f"{f'[bold]{value}[/bold]' if bold else value}\n[dim]{low} {high}[/dim]"
+    # a dash tells a column's interval from its neighbour's; where numbers have signs these do
+    between = " " if signed else "\N{EN DASH}"
+    return f"{f'[bold]{value}[/bold]' if bold else value}\n[dim]{low}{between}{high}[/dim]"
 
 
 def plain(table: dict[str, dict[str, Estimate]]) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -193,9 +193,10 @@ def _generalisation(
     for row, column in itertools.product(columns, columns):
         runs = {method: tested_on(method, row, column) for method in methods}
         for method, own in runs.items():
-            cells[method][row][column] = evaluate_runs(own, samples, seed).metrics
+            cells[method][row][column] = evaluate_runs(own, samples, seed, pooled_ranking=False).metrics
             if method != first:
-                differences[method][row][column] = paired_run_differences(runs[first], own, samples, seed)
+                gaps = paired_run_differences(runs[first], own, samples, seed, pooled_ranking=False)
+                differences[method][row][column] = gaps
     tested = {column: sum(map(rankable, tested_on(first, ALL, column)[0])) for column in columns}
     return Generalisation(benchmark.generalise, tested, cells, differences)
 

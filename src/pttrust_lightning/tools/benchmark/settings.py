@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from pttrust_lightning.baselines import BASELINES
-from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.errors import ConfigError, did_you_mean
 from pttrust_lightning.types import LineRule
 
 GeneralisedField = Literal["language", "task", "data_set"]
@@ -101,7 +101,8 @@ class Benchmark:
     def __post_init__(self) -> None:
         """Check before hours are spent."""
         if unknown := set(self.baselines or ()) - BASELINES.keys():
-            raise ConfigError(f"Unknown baselines {sorted(unknown)}. Choose from {', '.join(BASELINES)}.")
+            near = did_you_mean(min(unknown), BASELINES)
+            raise ConfigError(f"Unknown baselines {sorted(unknown)}.{near} Choose from {', '.join(BASELINES)}.")
         if self.bootstrap_samples < 1:
             raise ConfigError(f"bootstrap_samples is {self.bootstrap_samples}. Set it to at least 1.")
         if self.folds is not None and self.folds < 2:
