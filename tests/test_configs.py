@@ -161,7 +161,8 @@ def test_stage_2_on_all_that_is_known_of_a_line(small, encoder, tmp_path, monkey
         if (variant := variants.get("combined")) is not None:
             said = [a.removeprefix("--model.init_args.").split("=") for a in variant["finetune_args"]]
             given = {name: yaml.safe_load(value) for name, value in said}
-            assert given == {name: value for name, value in model.items() if name != "calibration"}, file
+            assert given == {n: value for n, value in model.items() if n not in ("calibration", "weight_decay")}, file
+            assert model["weight_decay"] in variant["choose"]["model.init_args.weight_decay"]
 
 
 def test_stage_2_from_verdicts(small, encoder, tmp_path, monkeypatch):
