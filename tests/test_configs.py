@@ -150,10 +150,11 @@ def test_stage_2_on_all_that_is_known_of_a_line(small, encoder, tmp_path, monkey
     monkeypatch.chdir(ROOT)
     files = [CONFIGS / "data/six_sets.yaml", CONFIGS / "model/risk_combined.yaml", CONFIGS / "trainer/finetune.yaml"]
     arguments = [*(f"--config={f}" for f in files), *small(files[0]), f"--model.init_args.encoder={encoder}"]
-    assert main(["fit", *arguments, "--trainer.max_epochs=1", *logged(tmp_path)]) == 0
+    assert main(["fit", *arguments, "--data.init_args.batch_size=null", *logged(tmp_path)]) == 0
     exported = json.loads((tmp_path / "run" / "version_0" / "export" / "config.json").read_text())
     assert exported["ranker"]["n_layers"] == 1
-    assert list(exported["features"]) == ["surface", "uncertainty", "lookback"]
+    assert exported["standardise_latents"]
+    assert list(exported["features"]) == ["surface", "uncertainty"]
     # what a benchmark says of its variant is the shipped model's
     model = yaml.safe_load(files[1].read_text())["model"]["init_args"]
     for file in in_folder("benchmark"):
@@ -161,8 +162,9 @@ def test_stage_2_on_all_that_is_known_of_a_line(small, encoder, tmp_path, monkey
         if (variant := variants.get("combined")) is not None:
             said = [a.removeprefix("--model.init_args.").split("=") for a in variant["finetune_args"]]
             given = {name: yaml.safe_load(value) for name, value in said}
-            assert given == {n: value for n, value in model.items() if n not in ("calibration", "weight_decay")}, file
-            assert model["weight_decay"] in variant["choose"]["model.init_args.weight_decay"]
+            assert given.pop("--data.init_args.batch_size") is None
+            assert given == {n: value for n, value in model.items() if n not in ("calibration", "penalty")}, file
+            assert model["penalty"] in variant["choose"]["model.init_args.penalty"]
 
 
 def test_stage_2_from_verdicts(small, encoder, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from pttrust_lightning.losses import (
     list_net,
     neural_ndcg,
     neural_sort,
+    softmax,
 )
 
 ALL = pytest.mark.parametrize("name", sorted(RANKING_LOSSES))
@@ -128,12 +129,25 @@ def test_list_net_against_its_definition():
         assert list_net(*of_one(s, y), relevance_temperature=r).item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_bce_is_the_mean_of_the_snippets_means():
+def test_softmax_against_its_definition():
+    s, y = [0.2, -0.4, 1.3], [1.0, 0.0, 2.0]
+    share = [math.exp(v) / sum(math.exp(w) for w in s) for v in s]
+    expected = -(1 / 3 * math.log(share[0]) + 2 / 3 * math.log(share[2]))
+    assert softmax(*of_one(s, y)).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_softmax_is_where_list_net_goes_as_its_target_sharpens():
+    arguments = batch()
+    limit = list_net(*arguments, relevance_temperature=0.01)
+    assert softmax(*arguments).item() == pytest.approx(limit.item(), rel=1e-12)
+
+
+def test_bce_is_the_negative_log_likelihood_of_a_snippets_labels():
     logits = torch.tensor([[1.0, -2.0, 99.0], [0.5, 0.0, -1.0]], dtype=torch.float64)
     relevance = torch.tensor([[1.0, 0.0, 1.0], [0.0, 3.0, 0.0]], dtype=torch.float64)
     mask = torch.tensor([[True, True, False], [True, True, True]])
-    first = (math.log1p(math.exp(-1.0)) + math.log1p(math.exp(-2.0))) / 2
-    second = (math.log1p(math.exp(0.5)) + math.log(2) + math.log1p(math.exp(-1.0))) / 3
+    first = math.log1p(math.exp(-1.0)) + math.log1p(math.exp(-2.0))
+    second = math.log1p(math.exp(0.5)) + math.log(2) + math.log1p(math.exp(-1.0))
     assert bce(logits, relevance, mask).item() == pytest.approx((first + second) / 2, rel=1e-12)
 
 

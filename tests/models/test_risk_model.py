@@ -143,12 +143,13 @@ def test_the_head_and_its_calibration_are_exported_and_checked(head, calibration
         RiskModel.load(tmp_path / "risk")
 
 
-def test_a_folder_from_before_snippet_heads_is_loaded(tmp_path):
+def test_a_folder_from_before_snippet_heads_and_scaled_latents_is_loaded(tmp_path):
     model, states = fitted("temperature")
     model.save(tmp_path / "risk", states[:8], {})
     file = tmp_path / "risk" / "config.json"
     config = json.loads(file.read_text())
     assert config.pop("snippet_head") is None
+    assert config.pop("standardise_latents") is False
     file.write_text(json.dumps(config))
     assert RiskModel.load(tmp_path / "risk")[0].assess(states).snippets is None
 
@@ -170,17 +171,24 @@ def test_the_ranker_sees_latents_then_standardised_states_then_features():
     encoder = SparseAutoencoder(SparseAutoencoderConfig(10, n_latents=16, k=4))
     lines = torch.randn(7, 13) * 4 + 2
     model = RiskModel(10, encoder, raw_states=True, features={"a": 2, "b": 1})
-    model.standardiser.fit(lines)
+    model.fit_scales([lines[:3], lines[3:]])
     seen = model.representations(lines)
     scaled = (lines - lines.mean(0)) / lines.std(0, correction=0)
     torch.testing.assert_close(seen, torch.cat([encoder.encode(lines[:, :10]), scaled], dim=1))
     torch.testing.assert_close(model.logits(lines), model.ranker(seen))
     features_only = RiskModel(10, None, features={"a": 3})
-    assert features_only.standardised_columns(lines).shape == (7, 3)
     assert torch.equal(features_only.representations(lines), lines[:, 10:])
+    scaled_too = RiskModel(10, encoder, features={"a": 3}, standardise_latents=True)
+    scaled_too.fit_scales([lines])
+    columns = torch.cat([encoder.encode(lines[:, :10]), lines[:, 10:]], dim=1)
+    spread = columns.std(0, correction=0)
+    expected = (columns - columns.mean(0)) / torch.where(spread > 0, spread, 1.0)
+    torch.testing.assert_close(scaled_too.representations(lines), expected)
 
 
 def test_nothing_to_see_and_other_widths_are_refused():
+    with pytest.raises(ConfigError, match="standardise_latents"):
+        RiskModel(10, None, raw_states=True, standardise_latents=True)
     with pytest.raises(ConfigError, match="nothing to see"):
         RiskModel(10, None)
     with pytest.raises(ConfigError, match="width 10"):

@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, seed_everything
+from sklearn.linear_model import LogisticRegression
 
 from pttrust_lightning.errors import ConfigError, ModelFolderError, NonFiniteError
 from pttrust_lightning.losses import RANKING_LOSSES
@@ -327,6 +329,7 @@ SEEN = pytest.mark.parametrize(
         {"features": ["surface"], "raw_states": True, "sees_other_lines": True},
         {"encoder": None, "raw_states": True},
         {"encoder": None, "features": ["surface"]},
+        {"features": ["surface"], "standardise_latents": True},
     ],
     ids=str,
 )
@@ -350,7 +353,11 @@ def test_what_the_ranker_is_shown_beside_the_latents_it_learns_from(trainer, enc
         labelled.train, labelled.val = planted_in_features(labelled.train), planted_in_features(labelled.val)
     model, run = fitted(trainer, settings.pop("encoder"), labelled, epochs=8, **settings)
     assert run.callback_metrics["val/mrr"].item() > 0.7  # by chance .4
-    seen = torch.cat([model.risk_model.standardised_columns(model.lines(b)[b.mask]) for b in labelled.train])
+    risk = copy.deepcopy(model.risk_model)
+    risk.standardiser.mean.fill_(0)
+    risk.standardiser.std.fill_(1)
+    n_scaled = len(risk.standardiser.mean)
+    seen = torch.cat([risk.representations(model.lines(b)[b.mask])[:, -n_scaled:] for b in labelled.train])
     torch.testing.assert_close(model.risk_model.standardiser.mean, seen.mean(0))
     model.export(tmp_path / "export", PROVENANCE)
     loaded, _ = RiskModel.load(tmp_path / "export")
@@ -415,3 +422,82 @@ def test_a_model_of_another_shape_or_encoder_is_not_gone_on_from(trainer, encode
 def test_data_of_stage_1_is_refused(trainer, encoder, unlabelled):
     with pytest.raises(ConfigError, match=r"cannot use this data: it gives StateBatch\. Give stage 2 LabelledLines"):
         trainer().fit(module(encoder), unlabelled)
+
+
+# --- to the optimum ---------------------------------------------------------------------------------------------------
+
+
+AT_ONCE = {"optimizer": "lbfgs", "n_layers": 1, "penalty": 3.0, "raw_states": True}
+
+
+@pytest.fixture
+def at_once(labelled, make_snippet_batch):
+    """All training snippets in one batch; their wrong lines cannot be told apart without error."""
+    labelled.train = [make_snippet_batch(7, n_snippets=40, signal=0.7)]
+    return labelled
+
+
+def test_lbfgs_comes_to_the_logistic_regression_of_the_lines(trainer, at_once):
+    model, run = fitted(trainer, None, at_once, loss="bce", **AT_ONCE)
+    (batch,) = at_once.train
+    lines = model.risk_model.representations(model.lines(batch)[batch.mask]).double().numpy()
+    reference = LogisticRegression(C=1 / 3.0, tol=1e-10, max_iter=10_000).fit(lines, batch.labels[batch.mask] > 0)
+    head = model.risk_model.ranker.head
+    np.testing.assert_allclose(head.weight.detach().numpy(), reference.coef_, atol=2e-3)
+    np.testing.assert_allclose(head.bias.detach().numpy(), reference.intercept_, atol=2e-3)
+    assert run.current_epoch == 1, "one epoch is the whole fit"
+    penalty = 3.0 / 2 / len(batch.snippet_ids) * head.weight.square().sum()
+    loss = RANKING_LOSSES["bce"](model(batch), batch.labels, batch.mask) + penalty
+    assert run.callback_metrics["train/loss"].item() == pytest.approx(loss.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["bce", "softmax", "list_net"])
+def test_lbfgs_comes_to_the_same_optimum_from_every_start(loss, trainer, at_once):
+    weights = []
+    for seed in (0, 1):
+        model, _ = fitted(trainer, None, at_once, loss=loss, seed=seed, **AT_ONCE)
+        weights.append(model.risk_model.ranker.head.weight.detach().clone())
+        (batch,) = at_once.train
+        slope = model._loss(model._raw(batch), batch) + model._penalty()
+        slope.backward()
+        assert model.risk_model.ranker.head.weight.grad.abs().max() < 1e-3  # of float32
+    torch.testing.assert_close(*weights, atol=2e-3, rtol=0)
+
+
+def test_a_penalty_is_a_prior_and_bears_on_few_snippets_more_than_on_many(trainer, at_once, make_snippet_batch):
+    few, _ = fitted(trainer, None, at_once, loss="bce", **AT_ONCE)
+    (batch,) = at_once.train
+    twice = type(batch)(*(torch.cat([part, part]) if isinstance(part, torch.Tensor) else part for part in batch))
+    twice = twice._replace(
+        snippet_ids=[*batch.snippet_ids, *(f"again {i}" for i in batch.snippet_ids)],
+        features={name: torch.cat([part, part]) for name, part in batch.features.items()},
+    )
+    at_once.train = [twice]
+    many, _ = fitted(trainer, None, at_once, loss="bce", **AT_ONCE | {"penalty": 6.0})
+    both = [m.risk_model.ranker.head.weight.detach() for m in (few, many)]
+    torch.testing.assert_close(*both, atol=2e-3, rtol=0)  # twice the snippets under twice the penalty
+    more, _ = fitted(trainer, None, at_once, loss="bce", **AT_ONCE)
+    assert more.risk_model.ranker.head.weight.norm() > few.risk_model.ranker.head.weight.norm()
+
+
+def test_adam_sees_the_penalty_too(trainer, labelled):
+    norms = [
+        fitted(trainer, None, labelled, raw_states=True, n_layers=1, epochs=6, penalty=penalty)[0]
+        .risk_model.ranker.head.weight.norm()
+        .item()
+        for penalty in (0.0, 1e4)
+    ]
+    assert norms[1] < 0.5 * norms[0]
+
+
+def test_lbfgs_on_batches_of_the_training_split_is_refused_with_what_to_do(trainer, labelled):
+    with pytest.raises(ConfigError, match=r"16 batches to 1 processes\. Set batch_size: null"):
+        fitted(trainer, None, labelled, **AT_ONCE)
+    with pytest.raises(ConfigError, match=r"penalty is -1\.0"):
+        module(None, raw_states=True, penalty=-1.0)
+
+
+def test_a_fit_that_does_not_come_to_its_optimum_is_said(trainer, at_once, monkeypatch):
+    monkeypatch.setattr("pttrust_lightning.modules.finetuning.LBFGS_EVALUATIONS", 2)
+    with pytest.warns(UserWarning, match="did not come to the optimum in 2 steps"):
+        fitted(trainer, None, at_once, loss="bce", **AT_ONCE)

@@ -45,6 +45,9 @@ SnippetField = Literal["language", "task", "data_set", "bug_type", "label_source
 WITHOUT_PROMPT = "#without_prompt"
 """Follows the id of a snippet in the cache, where it is read once more without its prompt."""
 
+SCORED_AT_ONCE = 32
+"""Snippets in a batch of those that are not trained on, where the training split is one batch."""
+
 NO_STATES = "labelled snippet without a scored line"
 NO_DIFFERENCE = "labelled snippet with a line that cannot be scored without its prompt"
 UNSCORED_WRONG_LINES = "wrong line that is not scored (beyond the context)"
@@ -63,7 +66,7 @@ class LabelledLines(CachedStates):
         snippets: The labelled snippets.
         cache_dir: Folder of the state cache.
         states: Which LLM, layer and line rule.
-        batch_size: Snippets in a batch.
+        batch_size: Snippets in a batch; null for the whole training split in one, which ``optimizer: lbfgs`` needs.
         val_fraction: Share of the snippets held out for early stopping and calibration.
         test_fraction: Share of the snippets held out for test; unused with folds.
         folds: Cross-validate in so many folds; null for a single split.
@@ -94,7 +97,7 @@ class LabelledLines(CachedStates):
         snippets: LabelledSource,
         cache_dir: str,
         states: LineStateConfig = LineStateConfig(),  # noqa: B008 (frozen)
-        batch_size: int = 2,
+        batch_size: int | None = 2,
         val_fraction: float = 0.15,
         test_fraction: float = 0.25,
         folds: int | None = None,
@@ -112,8 +115,8 @@ class LabelledLines(CachedStates):
         num_workers: int = 0,
     ) -> None:
         super().__init__(states, cache_dir, storage_dtype, shard_megabytes, verify_cache, num_workers)
-        if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}. Set it to at least 1.")
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}. Set it to at least 1, or to null for one batch.")
         if prompt not in get_args(PromptUse):
             raise ConfigError(f"Unknown prompt {prompt!r}. Choose one of {', '.join(get_args(PromptUse))}.")
         if lookback and prompt == "without":
@@ -335,25 +338,28 @@ class LabelledLines(CachedStates):
 
     def train_dataloader(self) -> DataLoader[SnippetStates]:
         """Shuffled snippets that can be ranked, for the others do not train the ranker; all with ``verdicts``."""
-        return self._loader(self.given("train"), shuffle=True)
+        items = self.given("train")
+        return self._loader(items, shuffle=True, batch_size=self.batch_size or len(items))
 
     def val_dataloader(self) -> DataLoader[SnippetStates]:
         """The validation snippets that can be ranked; all with ``verdicts``."""
-        return self._loader(self.given("val"), shuffle=False)
+        return self._loader(self.given("val"))
 
     def test_dataloader(self) -> DataLoader[SnippetStates]:
         """The test snippets that can be ranked; all with ``verdicts``."""
-        return self._loader(self.given("test"), shuffle=False)
+        return self._loader(self.given("test"))
 
     def predict_dataloader(self) -> DataLoader[SnippetStates]:
         """Every test snippet, the correct ones included."""
-        return self._loader(self.split["test"], shuffle=False)
+        return self._loader(self.split["test"])
 
-    def _loader(self, items: list[SnippetStates], shuffle: bool) -> DataLoader[SnippetStates]:
+    def _loader(
+        self, items: list[SnippetStates], shuffle: bool = False, batch_size: int | None = None
+    ) -> DataLoader[SnippetStates]:
         described = [DescribedSnippet(item, line_features(item)) for item in items]  # once, not in every epoch
         return DataLoader(
             described,  # type: ignore[arg-type]
-            batch_size=self.batch_size,
+            batch_size=batch_size or self.batch_size or SCORED_AT_ONCE,
             shuffle=shuffle,
             collate_fn=pad_snippets,
             num_workers=self.num_workers,

@@ -18,6 +18,7 @@ from pttrust_lightning.losses.ranking import (
     list_net,
     neural_ndcg,
     neural_sort,
+    softmax,
 )
 from pttrust_lightning.losses.reconstruction import fraction_of_variance_unexplained, normalised_reconstruction
 from pttrust_lightning.losses.sinkhorn import sinkhorn_factors
@@ -40,5 +41,6 @@ __all__ = [
     "pair_distance",
     "pair_info_nce",
     "sinkhorn_factors",
+    "softmax",
     "unit_latents",
 ]

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from pttrust_lightning.losses._precision import full_precision
 from pttrust_lightning.losses.sinkhorn import sinkhorn_factors
 
-RankingLoss = Literal["neural_ndcg", "approx_ndcg", "list_net", "bce"]
+RankingLoss = Literal["neural_ndcg", "approx_ndcg", "list_net", "softmax", "bce"]
 """Names of the ranking losses, keys of ``RANKING_LOSSES``."""
 
 
@@ -189,10 +189,39 @@ def list_net(logits: Tensor, relevance: Tensor, mask: Tensor, relevance_temperat
     return _mean_over(-(target * log_share).masked_fill(~mask, 0.0).sum(dim=-1), counts)
 
 
-def bce(logits: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
-    """Pointwise binary cross-entropy: each line by itself, mean over a snippet's lines, then over snippets.
+def softmax(logits: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
+    """Softmax cross-entropy (Bruch et al., ICTIR 2019): which line is wrong, as one choice among the snippet's lines.
 
-        L = mean over snippets of mean_j [ log(1 + e^{s_j}) - [y_j > 0] s_j ]
+        L = mean over snippets of - sum_j (y_j / sum_k y_k) log softmax(s)_j
+
+    With one wrong line it is the negative logarithm of the chance that a Plackett-Luce model puts it first. It bounds
+    MRR and NDCG, and is convex in the scores. Moving all scores of a snippet together changes nothing, so scores of
+    different snippets cannot be compared.
+
+    Args:
+        logits: Line scores s, ``(B, T)``.
+        relevance: Relevance y of each line, ``(B, T)``.
+        mask: True where there is a line, ``(B, T)``.
+
+    Returns:
+        The loss in nats, a scalar.
+
+    Raises:
+        ValueError: If the shapes differ or the mask is not boolean.
+    """
+    logits, relevance, counts = _prepare(logits, relevance, mask)
+    log_share = logits.masked_fill(~mask, torch.finfo(logits.dtype).min).log_softmax(dim=-1)
+    target = relevance / relevance.sum(dim=-1, keepdim=True).masked_fill(~counts[:, None], 1.0)
+    return _mean_over(-(target * log_share).masked_fill(~mask, 0.0).sum(dim=-1), counts)
+
+
+def bce(logits: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
+    """Pointwise binary cross-entropy: the negative log-likelihood of a snippet's labels, each line by itself.
+
+        L = mean over snippets of sum_j [ log(1 + e^{s_j}) - [y_j > 0] s_j ]
+
+    The sum over lines gives each line the same weight, as a logistic regression on lines does; with the mean, those of
+    short snippets would decide.
 
     Args:
         logits: Line scores s, ``(B, T)``.
@@ -208,13 +237,14 @@ def bce(logits: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
     logits, relevance, counts = _prepare(logits, relevance, mask)
     wrong = (relevance > 0).to(logits.dtype)
     lines = F.binary_cross_entropy_with_logits(logits, wrong, reduction="none").masked_fill(~mask, 0.0)
-    return _mean_over(lines.sum(dim=-1) / mask.sum(dim=-1).clamp_min(1), counts)
+    return _mean_over(lines.sum(dim=-1), counts)
 
 
 RANKING_LOSSES: dict[str, Callable[..., Tensor]] = {
     "neural_ndcg": neural_ndcg,
     "approx_ndcg": approx_ndcg,
     "list_net": list_net,
+    "softmax": softmax,
     "bce": bce,
 }
 """Ranking losses by name; each is called as ``loss(logits, relevance, mask)``, with its own options by keyword."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -74,7 +74,8 @@ class RiskModel(nn.Module):
     """Scores lines by their states (METHOD: stage 2), and by what else is known of them where that is asked for.
 
     A line comes as one row: its state, then its further features. The ranker sees the sparse latents of the state, the
-    standardised state itself where ``raw_states`` says so, and the standardised features.
+    standardised state itself where ``raw_states`` says so, and the standardised features; ``standardise_latents``
+    standardises the latents too.
 
     Args:
         d_in: Width D of a state.
@@ -84,9 +85,12 @@ class RiskModel(nn.Module):
         raw_states: Whether the ranker sees the states themselves.
         features: Widths of the further features, by name, in the order in which they follow the state.
         snippet_head: One of ``SNIPPET_HEADS``, calibrated as lines are; None judges lines alone.
+        standardise_latents: Whether the latents are brought to a common scale, so that a penalty on weights bears on
+            all that the ranker sees alike.
 
     Raises:
-        ConfigError: There is nothing for the ranker to see, or the encoder is of another width.
+        ConfigError: There is nothing for the ranker to see, the encoder is of another width, or there are no latents to
+            standardise.
     """
 
     def __init__(
@@ -98,19 +102,23 @@ class RiskModel(nn.Module):
         raw_states: bool = False,
         features: Mapping[str, int] | None = None,
         snippet_head: str | None = None,
+        standardise_latents: bool = False,
     ) -> None:
         super().__init__()
         if encoder is not None and encoder.config.d_in != d_in:
             raise ConfigError(f"The encoder is of width {encoder.config.d_in}, but the states are of width {d_in}.")
+        if encoder is None and standardise_latents:
+            raise ConfigError("standardise_latents: true, but there is no encoder. Give one, or leave it out.")
         self._d_in, self._raw_states, self._features = d_in, raw_states, dict(features or {})
         self._ranker_config, self._calibration_name, self._snippet_head_name = ranker, calibration, snippet_head
-        n_standardised = sum(self._features.values()) + (d_in if raw_states else 0)
+        self._standardise_latents = standardise_latents
         n_latents = 0 if encoder is None else encoder.config.n_latents
-        if not n_latents + n_standardised:
+        n_seen = n_latents + sum(self._features.values()) + (d_in if raw_states else 0)
+        if not n_seen:
             raise ConfigError("The ranker has nothing to see. Give an encoder, raw_states: true, or features.")
         self.encoder = None if encoder is None else encoder.requires_grad_(False)
-        self.standardiser = Standardiser(n_standardised)
-        self.ranker = LineRanker(n_latents + n_standardised, *ranker)
+        self.standardiser = Standardiser(n_seen if standardise_latents else n_seen - n_latents)
+        self.ranker = LineRanker(n_seen, *ranker)
         self.calibration: Calibration = CALIBRATIONS[calibration]()
         self.snippet_head: SnippetHead | None = None
         self.snippet_calibration: Calibration | None = None
@@ -128,19 +136,28 @@ class RiskModel(nn.Module):
         """The further features, in the order in which they follow the state."""
         return tuple(self._features)
 
-    def standardised_columns(self, lines: Tensor) -> Tensor:
-        """What the standardiser is to be fitted to; lines ``(..., D + F)``."""
-        return lines if self._raw_states else lines[..., self._d_in :]
+    def fit_scales(self, lines: Iterable[Tensor]) -> None:
+        """Fit the scales of what is standardised to lines, ``(N, D + F)`` each; nothing, where nothing is."""
+        if self.standardiser.mean.numel():
+            self.standardiser.fit(torch.cat([self._columns(some)[1] for some in lines]))
+
+    def _columns(self, lines: Tensor) -> tuple[Tensor, Tensor]:
+        """What the ranker sees as it is, and what it sees standardised; lines ``(..., D + F)``."""
+        others = lines if self._raw_states else lines[..., self._d_in :]
+        if self.encoder is None:
+            return lines[..., :0], others
+        with torch.no_grad():
+            latents = self.encoder.encode(lines[..., : self._d_in])
+        if self._standardise_latents:
+            return lines[..., :0], torch.cat([latents, others], dim=-1)
+        return latents, others
 
     def representations(self, lines: Tensor) -> Tensor:
         """What the ranker sees; lines ``(..., D + F)``."""
-        parts: list[Tensor] = []
-        if self.encoder is not None:
-            with torch.no_grad():
-                parts.append(self.encoder.encode(lines[..., : self._d_in]))
-        if self.standardiser.mean.numel():
-            parts.append(self.standardiser(self.standardised_columns(lines)))
-        return torch.cat(parts, dim=-1)
+        as_they_are, to_standardise = self._columns(lines)
+        if not to_standardise.shape[-1]:
+            return as_they_are
+        return torch.cat([as_they_are, self.standardiser(to_standardise)], dim=-1)
 
     def raw(self, lines: Tensor, mask: Tensor | None = None) -> RawRisk:
         """Uncalibrated scores of lines and snippets; lines ``(..., T, D + F)``, mask ``(..., T)``."""
@@ -188,6 +205,7 @@ class RiskModel(nn.Module):
             "ranker": self._ranker_config._asdict(),
             "calibration": self._calibration_name,
             "snippet_head": self._snippet_head_name,
+            "standardise_latents": self._standardise_latents,
             "provenance": provenance,
         }
         save_folder(folder, KIND, ModelFolder(config, self.state_dict(), golden, _golden_output(risk)))
@@ -214,6 +232,7 @@ class RiskModel(nn.Module):
                 config["raw_states"],
                 config["features"],
                 config.get("snippet_head"),  # folders that were written before there were snippet heads have none
+                config.get("standardise_latents", False),  # nor do they know of this
             )
             model.load_state_dict(content.tensors)
             provenance = config["provenance"]

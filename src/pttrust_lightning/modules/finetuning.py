@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import CatMetric
@@ -25,6 +26,12 @@ from pttrust_lightning.modules.batches import check_batch
 from pttrust_lightning.modules.examples import ExampleStates
 from pttrust_lightning.types import STATE_IDENTITY, FloatArray, ScoredSnippet, SnippetBatch
 
+Optimizer = Literal["adam", "lbfgs"]
+"""How the ranker is fitted: by steps on batches, or at once to the optimum of the whole training split."""
+
+LBFGS_EVALUATIONS = 2000
+"""Of the loss, at most; a linear head on a few hundred columns takes some hundred."""
+
 Supervision = Literal["lines", "verdicts"]
 """What the ranker learns from: the wrong lines of a snippet, or whether it is wrong alone."""
 
@@ -39,6 +46,11 @@ class RiskFineTuning(LightningModule):
 
     with S_i the logit of the snippet head, where there is one. With ``verdicts`` no line label teaches the ranker
     (multiple-instance learning); line labels of the validation split fit the line calibration alone.
+
+    ``optimizer: lbfgs`` fits the whole training split at once, in one epoch, and is meant for a linear head
+    (``n_layers: 1``) with a convex loss (``bce``, ``softmax``, ``list_net``) and a ``penalty``: it comes to the one
+    optimum, whatever the seed, where steps that are stopped early stay somewhere on the way. The data's ``batch_size``
+    must be null.
 
     After every validation the calibrations are fitted on the validation split, so that each checkpoint holds ranker and
     calibrations of the same moment: P(line is wrong) on the lines of snippets that can be ranked, so it is that of a
@@ -55,10 +67,11 @@ class RiskFineTuning(LightningModule):
         features: Which of those the ranker sees: ``surface``, ``uncertainty``, ``lookback``, ``prompt_difference``. The
             paper's sees none.
         raw_states: Whether the ranker sees the states themselves, beside the latents or in their place.
+        standardise_latents: Whether the latents are standardised, as all else that the ranker sees is; not the paper's.
         hidden: Width of the ranker's hidden layers.
         n_layers: Linear layers of the ranker.
         sees_other_lines: Whether a line's score depends on the snippet's other lines (one self-attention layer).
-        loss: ``neural_ndcg``, ``approx_ndcg``, ``list_net`` or ``bce``; of no use with ``verdicts``.
+        loss: ``neural_ndcg``, ``approx_ndcg``, ``list_net``, ``softmax`` or ``bce``; of no use with ``verdicts``.
         squash_scores: Whether the loss sees sigmoids of the scores, as the paper's does, and not the scores: with one
             wrong line NeuralNDCG (temperature 1) then stops at 0.885, however well the lines are ranked.
         calibration: ``temperature`` or ``isotonic``.
@@ -70,14 +83,17 @@ class RiskFineTuning(LightningModule):
         snippet_weight: Weight of the snippet head's loss beside the ranking's.
         start_from: Folder of an exported risk model to go on from, of the same shape and on the same encoder: one
             trained on mutants with known wrong lines, say, before few real labels.
-        lr: Learning rate of Adam.
-        weight_decay: Of Adam.
+        optimizer: ``adam``, or ``lbfgs``.
+        lr: Learning rate of Adam; of no use with ``lbfgs``.
+        weight_decay: Of Adam; of no use with ``lbfgs``.
+        penalty: c of a penalty c/2 |w|^2 on the weights, beside the sum of the training snippets' losses: of the loss
+            above, c/2N with N training snippets. So it bears on few snippets more than on many, as a prior does.
 
     Raises:
         ModelFolderError: The encoder's folder cannot be used.
         ConfigError: The encoder was trained on states of another width, the data lacks a feature, there is nothing for
             the ranker to see, the snippet head does not go with the supervision, ``start_from`` is a model of another
-            shape or encoder, or ``bce`` is to see squashed scores.
+            shape or encoder, ``bce`` is to see squashed scores, or the penalty is below 0.
     """
 
     def __init__(
@@ -87,6 +103,7 @@ class RiskFineTuning(LightningModule):
         feature_widths: dict[str, int] | None = None,
         features: list[str] = [],  # noqa: B006 (never changed)
         raw_states: bool = False,
+        standardise_latents: bool = False,
         hidden: int = 32,
         n_layers: int = 4,
         sees_other_lines: bool = False,
@@ -97,8 +114,10 @@ class RiskFineTuning(LightningModule):
         snippet_head: SnippetHeadName | None = None,
         snippet_weight: float = 1.0,
         start_from: str | None = None,
+        optimizer: Optimizer = "adam",
         lr: float = 1e-4,
         weight_decay: float = 1e-5,
+        penalty: float = 0.0,
     ) -> None:
         super().__init__()
         # Where folders lie is no hyperparameter: a checkpoint that named them would be lost once they move.
@@ -123,19 +142,26 @@ class RiskFineTuning(LightningModule):
         check_supervision(supervision, snippet_head, snippet_weight)
         widths = {name: known[name] for name in features}
         ranker = RankerConfig(hidden, n_layers, sees_other_lines)
-        self.risk_model = RiskModel(d_in, autoencoder, ranker, calibration, raw_states, widths, snippet_head)
+        self.risk_model = RiskModel(
+            d_in, autoencoder, ranker, calibration, raw_states, widths, snippet_head, standardise_latents
+        )
         self.features = tuple(features)
         self._start_scaled = False
         if start_from is not None:
             self._go_on_from(Path(start_from))
         if squash_scores and loss == "bce":
             raise ConfigError("squash_scores: bce takes logits and squashes them itself. Set squash_scores to false.")
+        if penalty < 0:
+            raise ConfigError(f"penalty is {penalty}. Set it to 0 or more.")
         self.ranking_loss = RANKING_LOSSES[loss]
         self.squash_scores = squash_scores
         self.supervision = supervision
         self.snippet_weight = snippet_weight
+        self.optimizer: Optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
+        self.penalty = penalty
+        self._n_train = 1
         self.val_metrics = LineRankingMetrics()
         self.test_metrics = LineRankingMetrics()
         self.examples = ExampleStates(d_in + sum(widths.values()))
@@ -182,11 +208,22 @@ class RiskFineTuning(LightningModule):
         return self.risk_model.raw(self.lines(batch), batch.mask)
 
     def on_train_start(self) -> None:
-        """Fit the scales of what the ranker sees beside the latents; a model that it goes on from brings its own."""
-        if self.risk_model.standardiser.mean.numel() and not self._start_scaled:
-            loader: Any = self.trainer.train_dataloader
-            seen = [self.lines(batch)[batch.mask] for batch in loader]
-            self.risk_model.standardiser.fit(self.risk_model.standardised_columns(torch.cat(seen)))
+        """Fit the scales of what the ranker sees standardised; a model that it goes on from brings its own.
+
+        Raises:
+            ConfigError: L-BFGS would not see the whole training split in one batch.
+        """
+        if self.optimizer == "lbfgs" and (self.trainer.num_training_batches > 1 or self.trainer.world_size > 1):
+            raise ConfigError(
+                "optimizer: lbfgs fits the whole training split at once, but it comes in "
+                f"{self.trainer.num_training_batches} batches to {self.trainer.world_size} processes. Set batch_size: "
+                "null in the data, and devices: 1; or use adam."
+            )
+        loader: Any = self.trainer.train_dataloader
+        if self.penalty:
+            self._n_train = self.trainer.world_size * sum(len(batch.snippet_ids) for batch in loader)
+        if not self._start_scaled:
+            self.risk_model.fit_scales(self.lines(batch)[batch.mask] for batch in loader)
 
     def setup(self, stage: str) -> None:
         """Refuse states of another LLM, layer or line rule than the encoder was trained on, and data without verdicts.
@@ -220,11 +257,30 @@ class RiskFineTuning(LightningModule):
         self.encoder_provenance = checkpoint["encoder_provenance"]
 
     def training_step(self, batch: SnippetBatch, batch_idx: int) -> Tensor:
-        """One step."""
+        """One step; with L-BFGS one of many evaluations within it."""
         self.examples.keep(self.lines(batch)[batch.mask])
-        loss = self._loss(self._raw(batch), batch)
+        return self._loss(self._raw(batch), batch) + self._penalty()
+
+    def on_train_batch_end(self, outputs: Any, batch: SnippetBatch, batch_idx: int) -> None:
+        """Log the step's loss: here, for L-BFGS evaluates it often in a step."""
+        loss = outputs["loss"]
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.snippet_ids), prog_bar=True)
-        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """One epoch is all that L-BFGS takes; say so where it was not enough."""
+        if self.optimizer == "lbfgs":
+            optimizer: Any = self.optimizers()
+            (evaluations,) = {state["func_evals"] for state in optimizer.state.values()}
+            if evaluations >= LBFGS_EVALUATIONS:
+                rank_zero_warn(f"L-BFGS did not come to the optimum in {evaluations} steps. Set a larger penalty.")
+            self.trainer.should_stop = True
+
+    def _penalty(self) -> Tensor | float:
+        """See the class; biases are free."""
+        if not self.penalty:
+            return 0.0
+        weights = [p for p in self.risk_model.parameters() if p.requires_grad and p.ndim > 1]
+        return self.penalty / (2 * self._n_train) * torch.stack([w.square().sum() for w in weights]).sum()
 
     def validation_step(self, batch: SnippetBatch, batch_idx: int) -> None:
         """Loss and ranking metrics on held-out snippets."""
@@ -322,8 +378,13 @@ class RiskFineTuning(LightningModule):
         return judged
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam on the ranker and the snippet head alone."""
+        """Of the ranker and the snippet head alone."""
         trained = [p for p in self.risk_model.parameters() if p.requires_grad]
+        if self.optimizer == "lbfgs":
+            bound = LBFGS_EVALUATIONS
+            return torch.optim.LBFGS(
+                trained, max_iter=bound, max_eval=bound, history_size=20, line_search_fn="strong_wolfe"
+            )
         return torch.optim.Adam(trained, lr=self.lr, weight_decay=self.weight_decay)
 
     def export(self, folder: Path, provenance: dict[str, Any]) -> None:
