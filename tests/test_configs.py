@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from tiny_llms import save_llm
 
 from pttrust_lightning.baselines import BASELINES
 from pttrust_lightning.main import main
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
 FILES = {f.relative_to(CONFIGS).as_posix(): f for f in sorted(CONFIGS.rglob("*.yaml"))}
 HUMANEVALPACK = ROOT.parent / "shared" / "data" / "humanevalpack" / "python.jsonl"
+STARTER = ROOT.parent / "shared" / "models" / "starter-code-lm"
 DEBUGBENCH = ROOT.parent / "shared" / "data" / "debugbench" / "java.jsonl"
 
 
@@ -96,8 +98,9 @@ def logged(out):
 
 
 def test_every_folder_of_configs_is_tested_here():
-    known = {"benchmark", "data", "debug", "logger", "model", "sweep", "trainer"}
+    known = {"benchmark", "data", "debug", "llm", "logger", "model", "sweep", "trainer"}
     assert {name.split("/")[0] for name in FILES} == known
+    assert {f.stem for f in in_folder("llm")} == {"starter", "untrained"}  # by benchmark/llms.yaml
     # by the tests below; the paper's by benchmark/paper.yaml, and by test_paper_configuration.py setting by setting
     assert {f.stem for f in in_folder("model")} == {
         "baseline",
@@ -213,6 +216,7 @@ def workplace(tmp_path_factory):
     place = tmp_path_factory.mktemp("project") / "here"
     place.mkdir()
     (place.parent / "shared").symlink_to(ROOT.parent / "shared")
+    save_llm(place / "runs" / "untrained_llm", "qwen2")
     return place
 
 
@@ -221,6 +225,7 @@ SHRUNK = {
     "layers": ["--layers=[0,3]", '--line_rules=["newline","mean"]'],
     "stage_1": ['--data_sets={"humanevalpack":["../data/humanevalpack.yaml"]}', '--baselines=["random"]'],
     "verdicts": ["--train_snippets=[6]"],
+    "label_counts": ["--train_snippets=[10]"],
     "what_the_ranker_sees": ['--data_sets={"humanevalpack":["../data/humanevalpack_lookback.yaml"]}'],
     "learning_curve": [
         "--train_snippets=[10]",
@@ -232,12 +237,19 @@ SHRUNK = {
 """What makes a benchmark small, beside fewer programs, epochs, folds and seeds."""
 
 
+MIXED = {"generalisation", "label_counts", "llms", "unseen_sets"}
+"""Benchmarks whose data is many sets in many languages."""
+
+
 def benchmark_args(file, out, two_sets=""):
     text = file.read_text()
     cut = {"pretrain": ["--trainer.max_epochs=2", LIMIT.format("corpus")], "finetune": ["--trainer.max_epochs=2"]}
     cut["pretrain"].append("--model.init_args.warmup_epochs=1")  # or two epochs would leave the contrast out
-    if "- ../data/six_sets.yaml" in text:
-        cut["finetune"] += [two_sets, f"--data.init_args.cache_dir={out}-states"]
+    if file.stem in MIXED:
+        cut["finetune"].append(two_sets)
+    if file.stem == "unseen_sets":
+        only = {"train": ["first"], "val": ["first"], "test": ["second"]}
+        cut["finetune"].append(f"--data.init_args.only={json.dumps({k: {'data_set': v} for k, v in only.items()})}")
     if "implanted_bugs" in text:
         cut["finetune"].append(LIMIT.format("snippets").replace("48", "160" if "_verdicts" in text else "48"))
     return [
@@ -258,7 +270,9 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
     if "folds:" in file.read_text() and not HUMANEVALPACK.is_file():
         pytest.skip("needs ../shared/data")
     monkeypatch.chdir(workplace)
-    mixed = request.getfixturevalue("two_sets") if "- ../data/six_sets.yaml" in file.read_text() else ""
+    if file.stem == "llms" and not STARTER.is_dir():
+        pytest.skip("needs ../shared/models/starter-code-lm")
+    mixed = request.getfixturevalue("two_sets") if file.stem in MIXED else ""
     arguments = benchmark_args(file, tmp_path, mixed)
     settings = {a.split("=")[0].strip("-"): a.partition("=")[2] for a in arguments[1:]}
     assert main(arguments) == 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from pttrust_lightning.errors import SourceError
+from pttrust_lightning.hashing import remembered
 from pttrust_lightning.source.alignment import align
 from pttrust_lightning.source.fixes import BugFix, FixSource
 from pttrust_lightning.source.labelled.base import LabelledSource
@@ -60,13 +61,18 @@ def buggy_snippet(fix: BugFix, task: str, exclusions: Exclusions) -> Iterator[La
         task: What the program was written for.
         exclusions: Where what is left out is counted.
     """
-    wrong_lines = align(fix.buggy, fix.correct, fix.language).wrong_lines()
+    wrong_lines = _wrong_lines(fix.buggy, fix.correct, fix.language)
     if is_blank(fix.buggy):
         exclusions.add("buggy code without a line of code", fix.id)
     elif not wrong_lines:
         exclusions.add("buggy code does not differ from the correct code", fix.id)
     else:
         yield _snippet(fix, fix.id, fix.buggy, wrong_lines, task)
+
+
+@remembered
+def _wrong_lines(buggy: str, correct: str, language: str | None) -> tuple[int, ...]:
+    return align(buggy, correct, language).wrong_lines()
 
 
 def _snippet(fix: BugFix, id_: str, code: str, wrong_lines: tuple[int, ...], task: str) -> LabelledSnippet:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from pttrust_lightning.hashing import remembered
 from pttrust_lightning.source.languages.lexemes import Lexeme, lexemes
 
 MIN_TOKENS = 50
@@ -52,6 +53,7 @@ def tokens_of(code: str, found: Iterable[Lexeme], normalised: bool) -> tuple[str
     return tuple(tokens)
 
 
+@remembered
 def fingerprint(code: str, language: str) -> str:
     """A hash that programs of a language share where they differ in layout, comments, names and literals alone.
 

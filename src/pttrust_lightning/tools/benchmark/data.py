@@ -279,10 +279,9 @@ def _built(args: Sequence[str], kind: type[D]) -> D:
 
 
 def _data_of(configs: Sequence[Path]) -> list[str]:
-    """The data that a stage's configuration files name, as an option; the last one counts."""
+    """The data that a stage's configuration files name, as options; a later file changes what an earlier one says."""
     contents = [_read_config(config) for config in configs]
-    data = next((c["data"] for c in reversed(contents) if isinstance(c, dict) and "data" in c), None)
-    return [] if data is None else [f"--data={json.dumps(data)}"]
+    return [f"--data={json.dumps(c['data'])}" for c in contents if isinstance(c, dict) and "data" in c]
 
 
 def _read_config(file: Path) -> Any:
