@@ -161,7 +161,11 @@ class RiskModel(nn.Module):
 
     def raw(self, lines: Tensor, mask: Tensor | None = None) -> RawRisk:
         """Uncalibrated scores of lines and snippets; lines ``(..., T, D + F)``, mask ``(..., T)``."""
-        penultimate = self.ranker.penultimate(self.representations(lines), mask)
+        return self.rank(self.representations(lines), mask)
+
+    def rank(self, representations: Tensor, mask: Tensor | None = None) -> RawRisk:
+        """``raw``, from what the ranker sees of each line."""
+        penultimate = self.ranker.penultimate(representations, mask)
         scores = self.ranker.score(penultimate)
         if self.snippet_head is None:
             return RawRisk(scores, None)

@@ -162,6 +162,7 @@ class RiskFineTuning(LightningModule):
         self.weight_decay = weight_decay
         self.penalty = penalty
         self._n_train = 1
+        self._seen: Tensor | None = None  # what the ranker sees, while L-BFGS evaluates a batch: the encoder is frozen
         self.val_metrics = LineRankingMetrics()
         self.test_metrics = LineRankingMetrics()
         self.examples = ExampleStates(d_in + sum(widths.values()))
@@ -258,11 +259,15 @@ class RiskFineTuning(LightningModule):
 
     def training_step(self, batch: SnippetBatch, batch_idx: int) -> Tensor:
         """One step; with L-BFGS one of many evaluations within it."""
-        self.examples.keep(self.lines(batch)[batch.mask])
-        return self._loss(self._raw(batch), batch) + self._penalty()
+        if self._seen is None or self.optimizer != "lbfgs":
+            lines = self.lines(batch)
+            self.examples.keep(lines[batch.mask])
+            self._seen = self.risk_model.representations(lines)
+        return self._loss(self.risk_model.rank(self._seen, batch.mask), batch) + self._penalty()
 
     def on_train_batch_end(self, outputs: Any, batch: SnippetBatch, batch_idx: int) -> None:
         """Log the step's loss: here, for L-BFGS evaluates it often in a step."""
+        self._seen = None
         loss = outputs["loss"]
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.snippet_ids), prog_bar=True)
 

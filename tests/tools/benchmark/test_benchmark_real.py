@@ -143,3 +143,22 @@ def test_stage_1_can_be_tested_too(data_configs, tmp_path):
     run = tmp_path / "run" / "version_0"
     (checkpoint,) = (run / "checkpoints").iterdir()
     assert main(["test", f"--config={run / 'config.yaml'}", f"--ckpt_path={checkpoint}"]) == 0
+
+
+def test_a_data_set_may_change_what_the_data_before_it_says(tmp_path):
+    """As `pttrust fit` takes them: what the later file does not name stays as it was."""
+    folder = small_data(tmp_path)
+    change = {"class_path": "LabelledLines", "init_args": {"uncertainty": False, "cache_dir": str(tmp_path / "other")}}
+    (folder / "change.yaml").write_text(yaml.dump({"data": change}))
+    finetune = [str(CONFIGS / f"{n}.yaml") for n in ("model/risk_finetuning", "trainer/finetune")]
+    sets = {"first": ["LabelledLines.yaml"], "second": ["LabelledLines.yaml", "change.yaml"]}
+    arguments = settings(folder, finetune=finetune, data_sets=sets, baselines=["surface"])
+    assert main(arguments) == 0
+    results = json.loads((folder / "out" / "results.json").read_text())["data_sets"]
+    first, second = (results[name] for name in sets)
+    assert first["methods"] == second["methods"]
+    assert (tmp_path / "other" / "manifest.json").is_file()
+    manifests = [
+        json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("cache-LabelledLines", "other")
+    ]
+    assert [m["key"]["uncertainty"] for m in manifests] == [True, False]
