@@ -95,8 +95,8 @@ class FakeData:
     def unlabelled(self, args, point):
         return self._stage(self.pretrain, point)
 
-    def labelled(self, data_set, args, point):
-        return self._stage(self.sets[data_set], point)
+    def labelled(self, data_set, further, args, point):
+        return self._stage((*self.sets[data_set], *further), point)
 
     def counts(self, data_set):
         return {"snippets": 40, "train_snippets": [12, 13]}

@@ -1,6 +1,7 @@
 """The benchmark, its runs answered by a stand-in for the Lightning CLI; the real thing runs in test_configs."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -117,6 +118,20 @@ def test_data_sets_share_stage_1_and_have_tables_of_their_own(tmp_path, without_
     table = (tmp_path / "results.md").read_text()
     assert table.index("## here") < table.index("`tried: here`, seeds 3, 4") < table.index("## there")
     assert (tmp_path / "predictions" / "there" / "random.jsonl").is_file()
+
+
+def test_a_variant_may_have_configuration_files_of_its_own(tmp_path, without_data, tried):
+    own = Variant(finetune=["other.yaml"])
+    _, lightning = tried(variants={"one": Variant(), "two": own}, baselines=["random"])
+    files = {
+        name: [Path(a).name for a in asked if a.endswith(".yaml")]
+        for name, asked in zip(lightning.names, lightning.asked, strict=True)
+    }
+    assert files["finetune-one"] == files["baseline-random"] == ["finetune.yaml"]
+    assert files["finetune-two"] == ["finetune.yaml", "other.yaml"]
+    (tmp_path / "other.yaml").write_text("trainer: {max_epochs: 7}\n")
+    _, again = tried(variants={"one": Variant(), "two": own}, baselines=["random"])
+    assert again.names == ["finetune-two"], "what a variant's file says counts"
 
 
 def test_each_seed_trains_every_variant_and_the_table_holds_the_mean(tmp_path, without_data, tried):

@@ -57,7 +57,7 @@ def run_benchmark(benchmark: Benchmark, config_folder: Path, lightning: RunLight
         layers=benchmark.layers,
         generalise=benchmark.generalise,
     )
-    planned = plan(benchmark, data)
+    planned = plan(benchmark, data, config_folder)
     work = partial(execute, output_dir=output_dir, lightning=lightning)
     jobs = Jobs(benchmark.jobs or usable_cpus(), output_dir)
     try:

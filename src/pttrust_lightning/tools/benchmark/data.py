@@ -135,11 +135,12 @@ class BenchmarkData:
         """
         return self._data("stage 1", self._pretrain, args, point)
 
-    def labelled(self, data_set: str, args: Sequence[str], point: Point) -> StageData:
+    def labelled(self, data_set: str, further: Sequence[Path], args: Sequence[str], point: Point) -> StageData:
         """Stage 2's data of a set.
 
         Args:
             data_set: Its name.
+            further: Configuration files of the stage after the set's.
             args: Options of the stage; those of its data count.
             point: Where states are read.
 
@@ -148,7 +149,7 @@ class BenchmarkData:
                 lines are scored at this point than at another.
             PtTrustError: The data cannot be read.
         """
-        read = self._data(data_set, self.sets[data_set], args, point)
+        read = self._data(data_set, (*self.sets[data_set], *further), args, point)
         if self._lines.setdefault(data_set, read.lines) != read.lines:
             raise ConfigError(
                 f"The data of {data_set} has other scored lines, labels or splits in one variant, layer or line rule "
@@ -173,7 +174,7 @@ class BenchmarkData:
 
     def _data(self, name: str, configs: tuple[Path, ...], args: Sequence[str], point: Point) -> StageData:
         own = [a for a in args if a.startswith("--data")]
-        asked = (name, *own, point.suffix)
+        asked = (name, *map(str, configs), *own, point.suffix)
         if asked not in self._read:
             rank_zero_info(f"\n== data of {name}{point.suffix.replace('_', ' ')} ==")
             given = [*_data_of(configs), *own]

@@ -14,7 +14,7 @@ import torch
 
 from pttrust_lightning import __version__
 from pttrust_lightning.baselines import BASELINES
-from pttrust_lightning.tools.benchmark.data import BenchmarkData, Point
+from pttrust_lightning.tools.benchmark.data import BenchmarkData, Point, StageData
 from pttrust_lightning.tools.benchmark.settings import Benchmark, Variant
 from pttrust_lightning.types import LineRule
 
@@ -171,21 +171,22 @@ def methods_of(benchmark: Benchmark, baselines: Sequence[str]) -> list[Method]:
     return methods
 
 
-def plan(benchmark: Benchmark, data: BenchmarkData) -> Plan:
+def plan(benchmark: Benchmark, data: BenchmarkData, config_folder: Path) -> Plan:
     """Every run, with the key that it is found again by.
 
     Args:
         benchmark: The settings.
         data: What the runs read; states that are missing are read now.
+        config_folder: What the variants' configuration files are relative to.
 
     Raises:
         PtTrustError: The data cannot be used.
     """
     first = next(iter(benchmark.variants.values()))
     methods = methods_of(benchmark, data.baselines(benchmark.baselines, _stage_2_args(benchmark, first)))
+    planner = _Planner(benchmark, data, config_folder)
     for name, method in itertools.product(data.sets, methods):  # few lines, and soon refused: before stage 1's many
-        data.labelled(name, _method_args(benchmark, method), method.point)
-    planner = _Planner(benchmark, data)
+        planner.labelled(name, method)
     scoring = [run for name in data.sets for method in methods for run in planner.scoring_runs(name, method)]
     return Plan(methods, {run.name: run for run in planner.pretrain.values()}, scoring)
 
@@ -197,9 +198,14 @@ class _Planner:
         pretrain: Runs of stage 1, by seed and options.
     """
 
-    def __init__(self, benchmark: Benchmark, data: BenchmarkData) -> None:
-        self._benchmark, self._data = benchmark, data
+    def __init__(self, benchmark: Benchmark, data: BenchmarkData, config_folder: Path) -> None:
+        self._benchmark, self._data, self._config_folder = benchmark, data, config_folder
         self.pretrain: dict[tuple[int, tuple[str, ...]], Run] = {}
+
+    def labelled(self, data_set: str, method: Method) -> StageData:
+        """What stage 2 of a method reads of a set."""
+        further = [self._config_folder / file for file in (method.variant or {}).get("finetune", [])]
+        return self._data.labelled(data_set, further, _method_args(self._benchmark, method), method.point)
 
     def scoring_runs(self, data_set: str, method: Method) -> Iterator[ScoringRun]:
         """The runs of a method on a set: seeds, folds, and sizes or parts to learn from."""
@@ -246,7 +252,7 @@ class _Planner:
         data_set, _, size, trained_on = training
         benchmark, is_baseline = self._benchmark, method.variant is None
         args = _method_args(benchmark, method)
-        read = self._data.labelled(data_set, args, method.point)
+        read = self.labelled(data_set, method)
         options = [*args, *read.options]
         if is_baseline:
             options += ["--model=BaselineRanking", f"--model.init_args.baseline={method.of}"]

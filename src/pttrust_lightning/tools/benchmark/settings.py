@@ -18,6 +18,7 @@ class Variant(TypedDict, total=False):
     """A way to run the method.
 
     Attributes:
+        finetune: Configuration files of stage 2 beyond the benchmark's, such as another model; they come after these.
         pretrain_args: Options of stage 1 beyond the benchmark's; variants with the same ones share it.
         finetune_args: Options of stage 2 beyond the benchmark's. With ``--model.init_args.encoder=...`` among them (a
             folder, or null) the variant has no stage 1.
@@ -25,6 +26,7 @@ class Variant(TypedDict, total=False):
         choose_pretrain: In place of the benchmark's.
     """
 
+    finetune: list[str]
     pretrain_args: list[str]
     finetune_args: list[str]
     choose: dict[str, list[Any]]
