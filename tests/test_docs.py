@@ -54,7 +54,9 @@ def test_usage_then_operations_run_from_top_to_bottom(workplace):
     for content in blocks(page, "yaml"):
         (workplace / content.split("\n")[0].removeprefix("# ")).write_text(content)
     assert {p.name for p in workplace.glob("*.yaml")} == {"my_states.yaml", "my_labels.yaml", "my_benchmark.yaml"}
-    assert len(run_commands(page, workplace)) == 6
+    assert len(run_commands(page, workplace)) == 7
+    combined = workplace / "runs" / "my_combined" / "version_0"
+    assert json.loads((combined / "export" / "config.json").read_text())["standardise_latents"]
     written = {p.name for p in (workplace / "runs" / "my_finetuning").rglob("predictions-*.jsonl")}
     assert written == {"predictions-test.jsonl", "predictions-predict.jsonl"}
     assert (workplace / "runs" / "my_surface" / "version_1" / "predictions-test.jsonl").is_file()

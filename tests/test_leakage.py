@@ -37,6 +37,14 @@ METHODS = {
     "pttrust": {},
     "other_lines": {"sees_other_lines": True},
     "everything": {"raw_states": True, "features": ["surface", "uncertainty"]},
+    "to_the_optimum": {
+        "features": ["surface", "uncertainty"],
+        "standardise_latents": True,
+        "n_layers": 1,
+        "loss": "bce",
+        "optimizer": "lbfgs",
+        "penalty": 10.0,
+    },
     "snippet_head": {"snippet_head": "rank"},
     "noisy_or": {"supervision": "verdicts", "snippet_head": "noisy_or"},
     "attention": {"supervision": "verdicts", "snippet_head": "attention"},
@@ -76,9 +84,11 @@ class Labelled(LightningDataModule):
         self.judged = {"train": self.train + right[:160], "val": self.val + right[160:220]}
         self.judged["test"] = self.test + right[220:]
 
+    batch_size = 8
+
     def loader(self, part, shuffle=False):
         described = [DescribedSnippet(s, line_features(s)) for s in part]
-        return DataLoader(described, batch_size=8, shuffle=shuffle, collate_fn=pad_snippets)
+        return DataLoader(described, batch_size=self.batch_size, shuffle=shuffle, collate_fn=pad_snippets)
 
     def train_dataloader(self):
         return self.loader(self.train, shuffle=True)
@@ -115,6 +125,8 @@ def scored_by_ranker(settings, data, folder):
     encoder = SparseAutoencoder(SparseAutoencoderConfig(D, n_latents=2 * D, k=D, normalise=False))
     encoder.save(folder / "encoder", torch.randn(4, D), {})
     model = RiskFineTuning(str(folder / "encoder"), D, WIDTHS, lr=3e-3, **settings)
+    if model.optimizer == "lbfgs":
+        data.batch_size = len(data.train)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(max_epochs=8, accelerator="cpu", enable_model_summary=False, **quiet)
     trainer.fit(model, datamodule=data)
