@@ -216,6 +216,7 @@ SHRUNK = {
     "stage_1": ['--data_sets={"humanevalpack":["../data/humanevalpack.yaml"]}', '--baselines=["random"]'],
     "verdicts": ["--train_snippets=[6]"],
     "label_counts": ["--train_snippets=[10]"],
+    "rankers": ['--data_sets={"humanevalpack":["../data/humanevalpack_lookback.yaml"]}'],
     "what_the_ranker_sees": ['--data_sets={"humanevalpack":["../data/humanevalpack_lookback.yaml"]}'],
     "learning_curve": [
         "--train_snippets=[10]",
