@@ -111,10 +111,10 @@ def with_snippet_scores(
     """
     wrong = [float(not s.snippet.correct) for s in validation]
     calibration.fit([method.score_snippet(s) for s in validation], wrong, of="snippets")
-    scores = [method.score_snippet(s) for s in test]
-    with torch.no_grad():
-        probabilities = calibration(torch.tensor(scores)).tolist()
-    return [
-        s._replace(snippet_score=score, snippet_probability=probability)
-        for s, score, probability in zip(scored, scores, probabilities, strict=True)
-    ]
+    result = []
+    for line_scores, snippet in zip(scored, test, strict=True):
+        score = method.score_snippet(snippet)
+        with torch.no_grad():  # one at a time: among others its last digits would depend on how many there are
+            probability = float(calibration(torch.tensor([score]))[0])
+        result.append(line_scores._replace(snippet_score=score, snippet_probability=probability))
+    return result
