@@ -47,6 +47,12 @@ def _mean_over(values: Tensor, counts: Tensor) -> Tensor:
     return values.masked_fill(~counts, 0.0).sum() / counts.sum().clamp_min(1)
 
 
+def _cross_entropy(target: Tensor, logits: Tensor, mask: Tensor, counts: Tensor) -> Tensor:
+    """Mean over the snippets that count of ``- sum_j target_j log softmax(logits)_j`` over their lines."""
+    log_share = logits.masked_fill(~mask, torch.finfo(logits.dtype).min).log_softmax(dim=-1)
+    return _mean_over(-(target * log_share).masked_fill(~mask, 0.0).sum(dim=-1), counts)
+
+
 def _check_temperature(temperature: float) -> None:
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
@@ -185,8 +191,7 @@ def list_net(logits: Tensor, relevance: Tensor, mask: Tensor, relevance_temperat
     logits, relevance, counts = _prepare(logits, relevance, mask)
     lowest = torch.finfo(logits.dtype).min
     target = (relevance / relevance_temperature).masked_fill(~mask, lowest).softmax(dim=-1)
-    log_share = logits.masked_fill(~mask, lowest).log_softmax(dim=-1)
-    return _mean_over(-(target * log_share).masked_fill(~mask, 0.0).sum(dim=-1), counts)
+    return _cross_entropy(target, logits, mask, counts)
 
 
 def softmax(logits: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
@@ -210,9 +215,8 @@ def softmax(logits: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
         ValueError: If the shapes differ or the mask is not boolean.
     """
     logits, relevance, counts = _prepare(logits, relevance, mask)
-    log_share = logits.masked_fill(~mask, torch.finfo(logits.dtype).min).log_softmax(dim=-1)
     target = relevance / relevance.sum(dim=-1, keepdim=True).masked_fill(~counts[:, None], 1.0)
-    return _mean_over(-(target * log_share).masked_fill(~mask, 0.0).sum(dim=-1), counts)
+    return _cross_entropy(target, logits, mask, counts)
 
 
 def bce(logits: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
