@@ -224,6 +224,16 @@ def test_training_is_shuffled_by_the_seed(ready):
     assert next(len(b.snippet_ids) for b in data.train_dataloader()) == 3
 
 
+def test_the_training_split_can_be_one_batch(ready, make):
+    data = ready(batch_size=None)
+    (batch,) = data.train_dataloader()
+    assert sorted(batch.snippet_ids) == sorted(s.snippet.id for s in data.given("train"))
+    tested = [i for batch in data.test_dataloader() for i in batch.snippet_ids]
+    assert tested == [s.snippet.id for s in data.given("test")]
+    with pytest.raises(ConfigError, match="batch_size is 0"):
+        make(batch_size=0)
+
+
 def test_the_second_time_nothing_is_read_whatever_the_labels(make, llm_loads):
     make().prepare_data()
     assert [len(loads.asked) for loads in llm_loads] == [len(SNIPPETS)]

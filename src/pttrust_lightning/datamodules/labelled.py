@@ -338,28 +338,25 @@ class LabelledLines(CachedStates):
 
     def train_dataloader(self) -> DataLoader[SnippetStates]:
         """Shuffled snippets that can be ranked, for the others do not train the ranker; all with ``verdicts``."""
-        items = self.given("train")
-        return self._loader(items, shuffle=True, batch_size=self.batch_size or len(items))
+        return self._loader(self.given("train"), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[SnippetStates]:
         """The validation snippets that can be ranked; all with ``verdicts``."""
-        return self._loader(self.given("val"))
+        return self._loader(self.given("val"), shuffle=False)
 
     def test_dataloader(self) -> DataLoader[SnippetStates]:
         """The test snippets that can be ranked; all with ``verdicts``."""
-        return self._loader(self.given("test"))
+        return self._loader(self.given("test"), shuffle=False)
 
     def predict_dataloader(self) -> DataLoader[SnippetStates]:
         """Every test snippet, the correct ones included."""
-        return self._loader(self.split["test"])
+        return self._loader(self.split["test"], shuffle=False)
 
-    def _loader(
-        self, items: list[SnippetStates], shuffle: bool = False, batch_size: int | None = None
-    ) -> DataLoader[SnippetStates]:
+    def _loader(self, items: list[SnippetStates], shuffle: bool) -> DataLoader[SnippetStates]:
         described = [DescribedSnippet(item, line_features(item)) for item in items]  # once, not in every epoch
         return DataLoader(
             described,  # type: ignore[arg-type]
-            batch_size=batch_size or self.batch_size or SCORED_AT_ONCE,
+            batch_size=self.batch_size or (len(items) if shuffle else SCORED_AT_ONCE),  # what is trained on is shuffled
             shuffle=shuffle,
             collate_fn=pad_snippets,
             num_workers=self.num_workers,
