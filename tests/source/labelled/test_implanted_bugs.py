@@ -6,9 +6,11 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from pttrust_lightning.errors import ConfigError, SourceError
-from pttrust_lightning.source.corpora import Corpus
+from pttrust_lightning.source.corpora import Corpus, FolderCorpus
+from pttrust_lightning.source.labelled import implanted
 from pttrust_lightning.source.labelled.implanted import ImplantedBugs
 from pttrust_lightning.source.labelled.lines_jsonl import LabelledSource, write_jsonl
+from pttrust_lightning.source.mutation.implant import implant_bugs
 from pttrust_lightning.types import Exclusions, LabelledSnippet, Program
 
 CODE = "def f(a, b):\n    if a < b:\n        a += 1\n    return g(a, b)[0]\n"
@@ -112,6 +114,23 @@ def test_limit_is_a_seeded_sample_in_order():
     assert exclusions.counts["not drawn (limit 10)"] == 30
     assert read(ImplantedBugs(many(40), limit=10))[0] == drawn
     assert read(ImplantedBugs(many(40), limit=10, seed=1))[0] != drawn
+
+
+def test_a_set_is_made_once_until_the_files_change(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(implanted, "implant_bugs", lambda *given: made.append(given) or implant_bugs(*given))
+    (tmp_path / "a.py").write_text(CODE)
+    first = read(ImplantedBugs(FolderCorpus(str(tmp_path))))
+    first[0].append(first[0][0])  # what is given away may be changed
+    again = read(ImplantedBugs(FolderCorpus(str(tmp_path))))
+    assert (len(first[0]), len(again[0]), len(made)) == (2, 1, 1)
+    assert again[1].counts == first[1].counts
+    for settings in ({"seed": 1}, {"include_correct": True}, {"operators": ["negated_condition"]}):
+        read(ImplantedBugs(FolderCorpus(str(tmp_path)), **settings))
+    assert len(made) == 4
+    (tmp_path / "b.py").write_text(CODE.replace("a += 1", "b -= 1"))
+    assert len(read(ImplantedBugs(FolderCorpus(str(tmp_path))))[0]) == 2
+    assert len(implanted._made) == implanted.REMEMBERED
 
 
 def test_originals_on_request():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
+from typing import NamedTuple
 
 from pttrust_lightning.errors import ConfigError, SourceError
 from pttrust_lightning.source.corpora import Corpus
@@ -11,6 +13,19 @@ from pttrust_lightning.source.languages import GRAMMARS
 from pttrust_lightning.source.mutation.implant import implant_bugs
 from pttrust_lightning.source.mutation.operators import SEMANTIC_OPERATORS, operator_weights
 from pttrust_lightning.types import Exclusions, LabelledSnippet, Program
+
+REMEMBERED = 4
+"""Of the sets that were made last in this process: every fit of a benchmark asks for the same."""
+
+
+class Made(NamedTuple):
+    """What was made of a corpus, and what was left out."""
+
+    snippets: list[LabelledSnippet]
+    left_out: Exclusions
+
+
+_made: OrderedDict[tuple[object, ...], Made] = OrderedDict()
 
 
 class ImplantedBugs(LabelledSource):
@@ -61,9 +76,31 @@ class ImplantedBugs(LabelledSource):
     def snippets(self, exclusions: Exclusions) -> list[LabelledSnippet]:
         """The mutants, in the corpus's order; ids are ``<program id>#<operator>:<0-based line>``.
 
+        They are made once in a process, unless the corpus's files are touched.
+
         Raises:
             SourceError: The corpus cannot be read, or none of its programs can be mutated.
         """
+        made = self._remembered()
+        exclusions.merge(made.left_out)
+        return list(made.snippets)
+
+    def _remembered(self) -> Made:
+        corpus = self.corpus.fingerprint()
+        if corpus is None:  # it cannot be told whether it has changed
+            return self._make()
+        weights = tuple(self.operators.items())
+        settings = (self.mutants_per_program, weights, self.seed, self.limit, self.include_correct)
+        key = (type(self.corpus), corpus, *settings)
+        if key not in _made:
+            _made[key] = self._make()
+        _made.move_to_end(key)
+        while len(_made) > REMEMBERED:
+            _made.popitem(last=False)
+        return _made[key]
+
+    def _make(self) -> Made:
+        exclusions = Exclusions()
         snippets: list[LabelledSnippet] = []
         for program in self.corpus.programs(exclusions):
             if program.language not in GRAMMARS:
@@ -83,7 +120,7 @@ class ImplantedBugs(LabelledSource):
             exclusions.add(f"not drawn (limit {self.limit})", "", len(snippets) - self.limit)
             drawn = sorted(random.Random(self.seed).sample(range(len(snippets)), self.limit))
             snippets = [snippets[i] for i in drawn]
-        return snippets
+        return Made(snippets, exclusions)
 
 
 def _snippet(original: Program, program: Program, wrong_lines: tuple[int, ...], operator: str) -> LabelledSnippet:
