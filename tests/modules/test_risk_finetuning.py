@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, seed_everything
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from pttrust_lightning.errors import ConfigError, ModelFolderError, NonFiniteError
@@ -478,6 +479,28 @@ def test_a_penalty_is_a_prior_and_bears_on_few_snippets_more_than_on_many(traine
     torch.testing.assert_close(*both, atol=2e-3, rtol=0)  # twice the snippets under twice the penalty
     more, _ = fitted(trainer, None, at_once, loss="bce", **AT_ONCE)
     assert more.risk_model.ranker.head.weight.norm() > few.risk_model.ranker.head.weight.norm()
+
+
+def test_the_penalty_keeps_a_model_near_the_one_that_it_goes_on_from(trainer, at_once, make_snippet_batch, tmp_path):
+    first, _ = fitted(trainer, None, at_once, loss="bce", **AT_ONCE)
+    first.export(tmp_path / "first", PROVENANCE)
+    at_once.train = [make_snippet_batch(8, n_snippets=12, signal=-0.7)]
+    settings = {"loss": "bce", **AT_ONCE, "penalty": 20.0}
+    on, _ = fitted(trainer, None, at_once, start_from=str(tmp_path / "first"), **settings)
+    (batch,) = at_once.train
+    lines = on.risk_model.representations(on.lines(batch)[batch.mask]).double().numpy()
+    wrong = (batch.labels[batch.mask] > 0).double().numpy()
+    start = first.risk_model.ranker.head.weight.detach().double().numpy()[0]
+
+    def objective(parameters):
+        weights, scores = parameters[:-1], lines @ parameters[:-1] + parameters[-1]
+        return np.logaddexp(0, scores).sum() - scores @ wrong + 20.0 / 2 * np.square(weights - start).sum()
+
+    reference = minimize(objective, np.zeros(len(start) + 1), method="BFGS", options={"gtol": 1e-4}).x
+    np.testing.assert_allclose(on.risk_model.ranker.head.weight.detach().numpy()[0], reference[:-1], atol=2e-3)
+    alone, _ = fitted(trainer, None, at_once, **settings)
+    away = [np.linalg.norm(m.risk_model.ranker.head.weight.detach().numpy()[0] - start) for m in (on, alone)]
+    assert away[0] < 0.5 * away[1]
 
 
 def test_adam_sees_the_penalty_too(trainer, labelled):

@@ -82,12 +82,14 @@ class RiskFineTuning(LightningModule):
             ``verdicts``).
         snippet_weight: Weight of the snippet head's loss beside the ranking's.
         start_from: Folder of an exported risk model to go on from, of the same shape and on the same encoder: one
-            trained on mutants with known wrong lines, say, before few real labels.
+            trained on mutants with known wrong lines, say, before few real labels. A ``penalty`` then keeps the
+            weights near that model's.
         optimizer: ``adam``, or ``lbfgs``.
         lr: Learning rate of Adam; of no use with ``lbfgs``.
         weight_decay: Of Adam; of no use with ``lbfgs``.
-        penalty: c of a penalty c/2 |w|^2 on the weights, beside the sum of the training snippets' losses: of the loss
-            above, c/2N with N training snippets. So it bears on few snippets more than on many, as a prior does.
+        penalty: c of a penalty c/2 |w - w_0|^2 on the weights, beside the sum of the training snippets' losses: of the
+            loss above, c/2N with N training snippets. So it bears on few snippets more than on many, as a prior does.
+            w_0 are the weights of ``start_from``, and 0 without.
 
     Raises:
         ModelFolderError: The encoder's folder cannot be used.
@@ -95,6 +97,8 @@ class RiskFineTuning(LightningModule):
             the ranker to see, the snippet head does not go with the supervision, ``start_from`` is a model of another
             shape or encoder, ``bce`` is to see squashed scores, or the penalty is below 0.
     """
+
+    prior_mean: Tensor
 
     def __init__(
         self,
@@ -149,6 +153,8 @@ class RiskFineTuning(LightningModule):
         self._start_scaled = False
         if start_from is not None:
             self._go_on_from(Path(start_from))
+        prior = self._weights().detach().clone()
+        self.register_buffer("prior_mean", prior if start_from else torch.zeros_like(prior), persistent=False)
         if squash_scores and loss == "bce":
             raise ConfigError("squash_scores: bce takes logits and squashes them itself. Set squash_scores to false.")
         if penalty < 0:
@@ -281,11 +287,14 @@ class RiskFineTuning(LightningModule):
             self.trainer.should_stop = True
 
     def _penalty(self) -> Tensor | float:
-        """See the class; biases are free."""
+        """See the class."""
         if not self.penalty:
             return 0.0
-        weights = [p for p in self.risk_model.parameters() if p.requires_grad and p.ndim > 1]
-        return self.penalty / (2 * self._n_train) * torch.stack([w.square().sum() for w in weights]).sum()
+        return self.penalty / (2 * self._n_train) * (self._weights() - self.prior_mean).square().sum()
+
+    def _weights(self) -> Tensor:
+        """What the penalty bears on, as one vector; biases are free."""
+        return torch.cat([p.flatten() for p in self.risk_model.parameters() if p.requires_grad and p.ndim > 1])
 
     def validation_step(self, batch: SnippetBatch, batch_idx: int) -> None:
         """Loss and ranking metrics on held-out snippets."""
