@@ -98,6 +98,9 @@ class FakeData:
     def labelled(self, data_set, further, args, point):
         return self._stage((*self.sets[data_set], *further), point)
 
+    def learned_first(self, configs, args, point):
+        return self._stage(configs, point)
+
     def counts(self, data_set):
         return {"snippets": 40, "train_snippets": [12, 13]}
 

@@ -264,12 +264,14 @@ def benchmark_args(file, out, two_sets=""):
     if file.stem == "unseen_sets":
         only = {"train": ["first"], "val": ["first"], "test": ["second"]}
         cut["finetune"].append(f"--data.init_args.only={json.dumps({k: {'data_set': v} for k, v in only.items()})}")
-    if "implanted_bugs" in text:
+    if "- ../data/implanted_bugs" in text:
         name = "implanted_bugs_verdicts" if "_verdicts" in text else "implanted_bugs"
         cut["finetune"] += few_programs("--data.init_args.snippets", name)
     variants = yaml.safe_load(text).get("variants", {})
     for variant in variants.values():  # learning_curve chooses
         variant["choose"] = {name: values[:1] for name, values in variant.get("choose", {}).items()}
+        if "first" in variant:
+            variant["first_args"] += few_programs("--data.init_args.snippets", "implanted_bugs")
     return [
         "benchmark",
         f"--config={file}",

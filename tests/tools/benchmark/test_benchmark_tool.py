@@ -120,6 +120,42 @@ def test_data_sets_share_stage_1_and_have_tables_of_their_own(tmp_path, without_
     assert (tmp_path / "predictions" / "there" / "random.jsonl").is_file()
 
 
+def test_a_variant_may_learn_from_other_data_first(tmp_path, without_data, tried):
+    (tmp_path / "model.yaml").write_text("model: {class_path: RiskFineTuning}\n")
+    (tmp_path / "set.yaml").write_text("data: {class_path: LabelledLines}\n")
+    (tmp_path / "mutants.yaml").write_text("data: {class_path: LabelledLines}\n")
+    on = Variant(
+        first=["mutants.yaml"],
+        first_args=["--data.init_args.batch_size=7"],
+        finetune_args=["--model.init_args.penalty=9", "--data.init_args.batch_size=3"],
+    )
+    settings = {
+        "finetune": ["set.yaml", "model.yaml"],
+        "variants": {"one": Variant(), "on": on},
+        "baselines": ["random"],
+        "folds": 2,
+        "seeds": [3, 4],
+    }
+    _, lightning = tried(**settings)
+    asked = dict(zip(lightning.names, lightning.asked, strict=True))
+    begun = [name for name in lightning.names if name.startswith("first")]
+    assert begun == ["first-on-seed3", "first-on-seed4"], "once for all folds"
+    first = asked["first-on-seed4"]
+    assert [Path(a).name for a in first if a.endswith(".yaml")] == ["model.yaml", "mutants.yaml"]
+    assert "--model.init_args.penalty=9" in first
+    assert option(first, "data.init_args.batch_size") == "7"
+    assert option(asked["finetune-on-seed3-fold0"], "data.init_args.batch_size") == "3"
+    assert option(first, "data.init_args.fold") is None
+    encoder = option(asked["finetune-on-seed4-fold1"], "model.init_args.encoder")
+    assert option(first, "model.init_args.encoder") == encoder
+    start = Path(option(asked["finetune-on-seed4-fold1"], "model.init_args.start_from"))
+    assert start.is_dir() and start.relative_to(tmp_path).parts[0] == "first-on-seed4"
+    assert option(asked["finetune-one-seed4-fold1"], "model.init_args.start_from") is None
+    assert tried(**settings)[1].names == [], "nothing is done again"
+    (tmp_path / "mutants.yaml").write_text("data: {class_path: LabelledLines, init_args: {split_seed: 1}}\n")
+    assert {name.split("-seed")[0] for name in tried(**settings)[1].names} == {"first-on", "finetune-on"}
+
+
 def test_a_variant_may_have_configuration_files_of_its_own(tmp_path, without_data, tried):
     own = Variant(finetune=["other.yaml"])
     _, lightning = tried(variants={"one": Variant(), "two": own}, baselines=["random"])

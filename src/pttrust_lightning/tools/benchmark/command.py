@@ -61,9 +61,12 @@ def run_benchmark(benchmark: Benchmark, config_folder: Path, lightning: RunLight
     work = partial(execute, output_dir=output_dir, lightning=lightning)
     jobs = Jobs(benchmark.jobs or usable_cpus(), output_dir)
     try:
-        pretrained = jobs.do("stage 1", list(planned.pretrain.values()), partial(work, encoders={}))
-        encoders = {name: output_dir / name / record["result"] for name, record in pretrained.items()}
-        records = jobs.do("stage 2 and baselines", planned.scoring, partial(work, encoders=encoders))
+        pretrained = jobs.do("stage 1", list(planned.pretrain.values()), partial(work, exports={}))
+        exports = {name: output_dir / name / record["result"] for name, record in pretrained.items()}
+        if planned.first:
+            begun = jobs.do("what stage 2 learns first", list(planned.first.values()), partial(work, exports=exports))
+            exports |= {name: output_dir / name / record["result"] for name, record in begun.items()}
+        records = jobs.do("stage 2 and baselines", planned.scoring, partial(work, exports=exports))
     finally:
         jobs.close()
     runs = scored_snippets(planned.scoring, records, output_dir)

@@ -160,6 +160,20 @@ class BenchmarkData:
         self._test.setdefault(data_set, read.test)
         return read
 
+    def learned_first(self, configs: Sequence[Path], args: Sequence[str], point: Point) -> StageData:
+        """What stage 2 of a variant learns from before a set: it is not tested on, nor a part of a table.
+
+        Args:
+            configs: Configuration files of the stage.
+            args: Options of the stage; those of its data count.
+            point: Where states are read.
+
+        Raises:
+            ConfigError: The data is not of stage 2.
+            PtTrustError: The data cannot be read.
+        """
+        return self._data("what is learned first", tuple(configs), args, point)
+
     def counts(self, data_set: str) -> dict[str, Any]:
         """What a set holds that was read, for the report; ``train_snippets``: those that can be ranked, by fold."""
         return self._counts[data_set]
@@ -184,7 +198,10 @@ class BenchmarkData:
             data.prepare_data()
             fingerprint, counts, lines, test = states_hash(data), {}, "", TestLines({}, {}, {})
             if isinstance(data, LabelledLines):
-                counts, lines = self._labelled_counts(name, data, test), lines_hash(data)
+                if name in self.sets:
+                    counts, lines = self._labelled_counts(name, data, test), lines_hash(data)
+                else:
+                    data.setup("validate")
                 fingerprint += labels_hash(data)
             self._read[asked] = StageData(configs, tuple(options), fingerprint, counts, lines, test)
         return self._read[asked]
@@ -283,6 +300,12 @@ def _data_of(configs: Sequence[Path]) -> list[str]:
     """The data that a stage's configuration files name, as options; a later file changes what an earlier one says."""
     contents = [_read_config(config) for config in configs]
     return [f"--data={json.dumps(c['data'])}" for c in contents if isinstance(c, dict) and "data" in c]
+
+
+def names_data(config: Path) -> bool:
+    """Whether a stage's configuration file says anything of its data."""
+    content = _read_config(config)
+    return isinstance(content, dict) and "data" in content
 
 
 def _read_config(file: Path) -> Any:

@@ -14,11 +14,12 @@ import torch
 
 from pttrust_lightning import __version__
 from pttrust_lightning.baselines import BASELINES
-from pttrust_lightning.tools.benchmark.data import BenchmarkData, Point, StageData
+from pttrust_lightning.tools.benchmark.data import BenchmarkData, Point, StageData, names_data
 from pttrust_lightning.tools.benchmark.settings import Benchmark, Variant
 from pttrust_lightning.types import LineRule
 
 ENCODER = "--model.init_args.encoder="
+START_FROM = "--model.init_args.start_from="
 BASELINE_CALLBACKS = [
     {"class_path": f"pttrust_lightning.callbacks.{name}"} for name in ("CpuThreads", "WritePredictions")
 ]
@@ -67,18 +68,30 @@ class Training(NamedTuple):
     trained_on: str | None = None
 
 
+class BuiltOn(NamedTuple):
+    """What a run goes on from, each the name of the run that exported it; None where there is none.
+
+    Attributes:
+        encoder: A run of stage 1.
+        first: A run of stage 2 on other data.
+    """
+
+    encoder: str | None = None
+    first: str | None = None
+
+
 class Candidate(NamedTuple):
     """A setting of what is chosen on the validation split.
 
     Attributes:
         values: By the option's name.
         options: As options of ``pttrust fit``.
-        encoder: Name of the run of stage 1 that it builds on; None where there is none.
+        built_on: What its fit goes on from.
     """
 
     values: dict[str, Any]
     options: tuple[str, ...]
-    encoder: str | None
+    built_on: BuiltOn = BuiltOn()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +99,22 @@ class Run:
     """A unit of work: it is done as a whole, and found again by its key.
 
     Attributes:
-        stage: ``pretrain``, ``baseline`` or ``finetune``.
+        stage: ``pretrain``, ``baseline``, ``finetune``, or ``first``: stage 2 on what it learns from first.
         name: Its folder in the benchmark's.
         configs: Configuration files.
         options: Of ``pttrust fit``, beside those of the logger and the seed.
         seed: Of training.
         key: Changes with all that decides what it comes to.
+        built_on: What it goes on from; of a run that scores, its candidates know.
     """
 
-    stage: Literal["pretrain", "baseline", "finetune"]
+    stage: Literal["pretrain", "first", "baseline", "finetune"]
     name: str
     configs: tuple[Path, ...]
     options: tuple[str, ...]
     seed: int
     key: str
+    built_on: BuiltOn = BuiltOn()  # noqa: RUF009 (immutable)
 
     @property
     def n_fits(self) -> int:
@@ -107,7 +122,7 @@ class Run:
         return 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRun(Run):
     """A method on one fold: fitted once with each candidate, tested with the chosen one.
 
@@ -146,11 +161,13 @@ class Plan(NamedTuple):
     Attributes:
         methods: In the order of the table; the others are compared with the first.
         pretrain: Runs of stage 1, by name.
+        first: Runs of stage 2 on what it learns from first, by name.
         scoring: Baselines and runs of stage 2.
     """
 
     methods: list[Method]
     pretrain: dict[str, Run]
+    first: dict[str, Run]
     scoring: list[ScoringRun]
 
 
@@ -188,7 +205,8 @@ def plan(benchmark: Benchmark, data: BenchmarkData, config_folder: Path) -> Plan
     for name, method in itertools.product(data.sets, methods):  # few lines, and soon refused: before stage 1's many
         planner.labelled(name, method)
     scoring = [run for name in data.sets for method in methods for run in planner.scoring_runs(name, method)]
-    return Plan(methods, {run.name: run for run in planner.pretrain.values()}, scoring)
+    pretrain, first_runs = ({run.name: run for run in runs.values()} for runs in (planner.pretrain, planner.first))
+    return Plan(methods, pretrain, first_runs, scoring)
 
 
 class _Planner:
@@ -196,11 +214,13 @@ class _Planner:
 
     Attributes:
         pretrain: Runs of stage 1, by seed and options.
+        first: Runs of stage 2 on what it learns from first, by name.
     """
 
     def __init__(self, benchmark: Benchmark, data: BenchmarkData, config_folder: Path) -> None:
         self._benchmark, self._data, self._config_folder = benchmark, data, config_folder
         self.pretrain: dict[tuple[int, tuple[str, ...]], Run] = {}
+        self.first: dict[str, Run] = {}
 
     def labelled(self, data_set: str, method: Method) -> StageData:
         """What stage 2 of a method reads of a set."""
@@ -215,7 +235,7 @@ class _Planner:
         parts += [(size, None) for size in sorted(benchmark.train_snippets)]
         parts += [(None, value) for value in self._data.parts(data_set)]
         for seed in seeds:
-            candidates: tuple[Candidate, ...] = (Candidate({}, (), None),)
+            candidates: tuple[Candidate, ...] = (Candidate({}, ()),)
             if method.variant is not None:
                 candidates = tuple(self._candidates(method, method.variant, seed))
             for fold, (size, value) in itertools.product(range(benchmark.folds or 1), parts):
@@ -231,8 +251,9 @@ class _Planner:
         for number, of_stage_1 in enumerate(grid):
             choice = f"-choice{number}" if len(grid) > 1 else ""
             encoder = self._pretrain(method, variant, seed, of_stage_1, choice).name if has_stage_1 else None
+            first = self._first(method, variant, seed, encoder, choice).name if variant.get("first") else None
             for of_stage_2 in _grid(variant.get("choose", benchmark.choose)):
-                yield Candidate(of_stage_1 | of_stage_2, _as_options(of_stage_2), encoder)
+                yield Candidate(of_stage_1 | of_stage_2, _as_options(of_stage_2), BuiltOn(encoder, first))
 
     def _pretrain(self, method: Method, variant: Variant, seed: int, values: dict[str, Any], suffix: str) -> Run:
         """The run of stage 1, shared by variants whose stage 1 is the same."""
@@ -245,6 +266,26 @@ class _Planner:
             key = _key("pretrain", read.configs, options, seed, read.fingerprint)
             self.pretrain[seed, options] = Run("pretrain", name, read.configs, options, seed, key)
         return self.pretrain[seed, options]
+
+    def _first(self, method: Method, variant: Variant, seed: int, encoder: str | None, suffix: str) -> Run:
+        """The run of stage 2 on what a variant learns from first, shared by all sets, folds and sizes."""
+        benchmark, folder = self._benchmark, self._config_folder
+        name = f"first-{method.name}{f'-seed{seed}' if len(benchmark.seeds) > 1 else ''}{suffix}"
+        if name not in self.first:
+            shared = [folder / file for file in (*benchmark.finetune, *variant.get("finetune", []))]
+            configs = [config for config in shared if not names_data(config)]
+            configs += [folder / file for file in variant["first"]]
+            args = [a for a in _stage_2_args(benchmark, variant) if not a.startswith("--data")]
+            args += variant.get("first_args", [])
+            read = self._data.learned_first(configs, args, method.point)
+            options = (*args, *read.options)
+            key = _key("first", read.configs, options, seed, read.fingerprint, self._key_of(encoder))
+            self.first[name] = Run("first", name, read.configs, options, seed, key, BuiltOn(encoder))
+        return self.first[name]
+
+    def _key_of(self, name: str | None) -> str | None:
+        """The key of a run that others build on, by its name."""
+        return {run.name: run.key for run in (*self.pretrain.values(), *self.first.values())}.get(name or "")
 
     def _scoring_run(
         self, training: Training, method: Method, seed: int, fold: int, candidates: tuple[Candidate, ...]
@@ -272,8 +313,7 @@ class _Planner:
             name += f"-on_{trained_on}"
             alone = {benchmark.generalise: [trained_on]}
             options.append(f"--data.init_args.only={json.dumps({'train': alone, 'val': alone})}")
-        keys = {run.name: run.key for run in self.pretrain.values()}
-        tried = [[c.values, c.options, c.encoder and keys[c.encoder]] for c in candidates]
+        tried = [[c.values, c.options, *map(self._key_of, c.built_on)] for c in candidates]
         chosen_by = benchmark.choose_by if len(candidates) > 1 else None
         return ScoringRun(
             stage="baseline" if is_baseline else "finetune",

@@ -19,7 +19,7 @@ from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.metrics.evaluation import LOWER_IS_BETTER
 from pttrust_lightning.tools import RunLightning
 from pttrust_lightning.tools.benchmark.data import unlabelled_counts
-from pttrust_lightning.tools.benchmark.plan import ENCODER, Candidate, Run, ScoringRun
+from pttrust_lightning.tools.benchmark.plan import ENCODER, START_FROM, BuiltOn, Run, ScoringRun
 
 RECORD = "finished.json"
 """In a run's folder: what it came to, written when it is done."""
@@ -27,12 +27,12 @@ RECORD = "finished.json"
 Record = dict[str, Any]
 
 
-def execute(run: Run, encoders: Mapping[str, Path], output_dir: Path, lightning: RunLightning) -> Record:
+def execute(run: Run, exports: Mapping[str, Path], output_dir: Path, lightning: RunLightning) -> Record:
     """Do a run, and leave its record in its folder.
 
     Args:
         run: The run.
-        encoders: Folders that stage 1 exported, by the name of its run.
+        exports: Folders that the runs before exported, by their names.
         output_dir: The benchmark's folder.
         lightning: Runs a Lightning subcommand.
 
@@ -45,9 +45,9 @@ def execute(run: Run, encoders: Mapping[str, Path], output_dir: Path, lightning:
     """
     folder = output_dir / run.name
     if isinstance(run, ScoringRun):
-        found = _score(run, encoders, folder, lightning)
+        found = _score(run, exports, folder, lightning)
     else:
-        found = _pretrain(run, folder, lightning)
+        found = _train(run, exports, folder, lightning)
     record = {"key": run.key, **found}
     data = (json.dumps(record, indent=2) + "\n").encode()
     write_whole(folder / RECORD, data, folder / f"{RECORD}.{os.getpid()}")
@@ -74,36 +74,45 @@ def lower_is_better(metric: str) -> bool:
     return name.endswith("loss") or name in LOWER_IS_BETTER
 
 
-def _pretrain(run: Run, folder: Path, lightning: RunLightning) -> Record:
-    stage = _fit(run, folder.parent, run.name, (), lightning)
+def _train(run: Run, exports: Mapping[str, Path], folder: Path, lightning: RunLightning) -> Record:
+    """A run that others build on: stage 1, or what stage 2 learns first."""
+    stage = _fit(run, folder.parent, run.name, _folders(run.built_on, exports), lightning)
     figures = {k.removeprefix("val/"): v for k, v in _figures(stage).items() if k.startswith("val/")}
     export = os.path.relpath(run_folder(stage.trainer) / "export", folder)
-    return {"result": export, "figures": figures, "unlabelled": unlabelled_counts(stage.datamodule)}
+    found = {"result": export, "figures": figures}
+    return found | ({"unlabelled": unlabelled_counts(stage.datamodule)} if run.stage == "pretrain" else {})
 
 
-def _score(run: ScoringRun, encoders: Mapping[str, Path], folder: Path, lightning: RunLightning) -> Record:
+def _score(run: ScoringRun, exports: Mapping[str, Path], folder: Path, lightning: RunLightning) -> Record:
     """Fit every candidate, and test the one that is best on the validation split: the test split has no say.
 
     Of equally good ones it is the first.
     """
     if len(run.candidates) == 1:
         (candidate,) = run.candidates
-        stage = _fit(run, folder.parent, run.name, _options(candidate, encoders), lightning)
+        options = [*candidate.options, *_folders(candidate.built_on, exports)]
+        stage = _fit(run, folder.parent, run.name, options, lightning)
         return {"result": os.path.relpath(_test(stage), folder), "chosen": {}, "candidates": []}
     sign = 1.0 if lower_is_better(run.choose_by) else -1.0
     tried: list[dict[str, Any]] = []
     stages = []
     for number, candidate in enumerate(run.candidates):
         name = f"{run.name}/choice{number}"
-        stages.append(_fit(run, folder.parent, name, _options(candidate, encoders), lightning))
+        options = [*candidate.options, *_folders(candidate.built_on, exports)]
+        stages.append(_fit(run, folder.parent, name, options, lightning))
         tried.append({"values": candidate.values, run.choose_by: _validation_figure(stages[-1], run.choose_by)})
     best = min(range(len(tried)), key=lambda i: sign * tried[i][run.choose_by])
     result = os.path.relpath(_test(stages[best]), folder)
     return {"result": result, "chosen": run.candidates[best].values, "candidates": tried}
 
 
-def _options(candidate: Candidate, encoders: Mapping[str, Path]) -> list[str]:
-    return [*candidate.options, *([] if candidate.encoder is None else [f"{ENCODER}{encoders[candidate.encoder]}"])]
+def _folders(built_on: BuiltOn, exports: Mapping[str, Path]) -> list[str]:
+    """The options that name what a run builds on."""
+    return [
+        f"{option}{exports[name]}"
+        for option, name in ((ENCODER, built_on.encoder), (START_FROM, built_on.first))
+        if name is not None
+    ]
 
 
 def _fit(run: Run, output_dir: Path, name: str, options: Sequence[str], lightning: RunLightning) -> Any:

@@ -19,6 +19,9 @@ class Variant(TypedDict, total=False):
 
     Attributes:
         finetune: Configuration files of stage 2 beyond the benchmark's, such as another model; they come after these.
+        first: Configuration files of labelled data that stage 2 learns from first, in place of the data sets', such as
+            mutants with known wrong lines; on each set it goes on from there (``start_from``).
+        first_args: Options of the data that it learns from first; those of ``finetune_args`` are the data sets' own.
         pretrain_args: Options of stage 1 beyond the benchmark's; variants with the same ones share it.
         finetune_args: Options of stage 2 beyond the benchmark's. With ``--model.init_args.encoder=...`` among them (a
             folder, or null) the variant has no stage 1.
@@ -27,6 +30,8 @@ class Variant(TypedDict, total=False):
     """
 
     finetune: list[str]
+    first: list[str]
+    first_args: list[str]
     pretrain_args: list[str]
     finetune_args: list[str]
     choose: dict[str, list[Any]]
