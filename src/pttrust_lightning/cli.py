@@ -44,7 +44,7 @@ class PtTrustCLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # a static method there
-        """The one that is asked for, where it is known: each costs a fifth of a second to describe to the parser."""
+        """The one that is asked for, where it is known: a fit need not describe all the others to the parser."""
         known = super().subcommands()
         return {self._asked: known[self._asked]} if self._asked in known else known
 

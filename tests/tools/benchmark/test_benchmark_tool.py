@@ -131,7 +131,7 @@ def test_a_variant_may_learn_from_other_data_first(tmp_path, without_data, tried
     )
     settings = {
         "finetune": ["set.yaml", "model.yaml"],
-        "variants": {"one": Variant(), "on": on},
+        "variants": {"one": Variant(), "on": on, "same": Variant(**on, choose=LEARNING_RATES)},
         "baselines": ["random"],
         "folds": 2,
         "seeds": [3, 4],
@@ -139,7 +139,7 @@ def test_a_variant_may_learn_from_other_data_first(tmp_path, without_data, tried
     _, lightning = tried(**settings)
     asked = dict(zip(lightning.names, lightning.asked, strict=True))
     begun = [name for name in lightning.names if name.startswith("first")]
-    assert begun == ["first-on-seed3", "first-on-seed4"], "once for all folds"
+    assert begun == ["first-on-seed3", "first-on-seed4"], "once for all folds and variants that learn the same"
     first = asked["first-on-seed4"]
     assert [Path(a).name for a in first if a.endswith(".yaml")] == ["model.yaml", "mutants.yaml"]
     assert "--model.init_args.penalty=9" in first
@@ -150,10 +150,15 @@ def test_a_variant_may_learn_from_other_data_first(tmp_path, without_data, tried
     assert option(first, "model.init_args.encoder") == encoder
     start = Path(option(asked["finetune-on-seed4-fold1"], "model.init_args.start_from"))
     assert start.is_dir() and start.relative_to(tmp_path).parts[0] == "first-on-seed4"
+    assert option(asked["finetune-same-seed4-fold1/choice1"], "model.init_args.start_from") == str(start)
     assert option(asked["finetune-one-seed4-fold1"], "model.init_args.start_from") is None
     assert tried(**settings)[1].names == [], "nothing is done again"
     (tmp_path / "mutants.yaml").write_text("data: {class_path: LabelledLines, init_args: {split_seed: 1}}\n")
-    assert {name.split("-seed")[0] for name in tried(**settings)[1].names} == {"first-on", "finetune-on"}
+    assert {name.split("-seed")[0] for name in tried(**settings)[1].names} == {
+        "first-on",
+        "finetune-on",
+        "finetune-same",
+    }
 
 
 def test_a_variant_may_have_configuration_files_of_its_own(tmp_path, without_data, tried):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pttrust_lightning.tools.benchmark.data import BenchmarkData
 from pttrust_lightning.tools.benchmark.figures import write_figures
 from pttrust_lightning.tools.benchmark.jobs import Jobs, usable_cpus
 from pttrust_lightning.tools.benchmark.plan import plan
-from pttrust_lightning.tools.benchmark.runs import execute
+from pttrust_lightning.tools.benchmark.runs import Record, execute
 from pttrust_lightning.tools.benchmark.settings import Benchmark
 
 
@@ -62,10 +62,10 @@ def run_benchmark(benchmark: Benchmark, config_folder: Path, lightning: RunLight
     jobs = Jobs(benchmark.jobs or usable_cpus(), output_dir)
     try:
         pretrained = jobs.do("stage 1", list(planned.pretrain.values()), partial(work, exports={}))
-        exports = {name: output_dir / name / record["result"] for name, record in pretrained.items()}
+        exports = _exports(pretrained, output_dir)
         if planned.first:
             begun = jobs.do("what stage 2 learns first", list(planned.first.values()), partial(work, exports=exports))
-            exports |= {name: output_dir / name / record["result"] for name, record in begun.items()}
+            exports |= _exports(begun, output_dir)
         records = jobs.do("stage 2 and baselines", planned.scoring, partial(work, exports=exports))
     finally:
         jobs.close()
@@ -75,3 +75,8 @@ def run_benchmark(benchmark: Benchmark, config_folder: Path, lightning: RunLight
     write_benchmark(output_dir, results)
     write_figures(output_dir / "figures", results, runs)
     return results
+
+
+def _exports(records: Mapping[str, Record], output_dir: Path) -> dict[str, Path]:
+    """The folders that runs exported, by the runs' names."""
+    return {name: output_dir / name / record["result"] for name, record in records.items()}

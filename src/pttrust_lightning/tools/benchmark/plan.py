@@ -204,6 +204,7 @@ def plan(benchmark: Benchmark, data: BenchmarkData, config_folder: Path) -> Plan
     planner = _Planner(benchmark, data, config_folder)
     for name, method in itertools.product(data.sets, methods):  # few lines, and soon refused: before stage 1's many
         planner.labelled(name, method)
+        planner.learned_first(method)
     scoring = [run for name in data.sets for method in methods for run in planner.scoring_runs(name, method)]
     pretrain, first_runs = ({run.name: run for run in runs.values()} for runs in (planner.pretrain, planner.first))
     return Plan(methods, pretrain, first_runs, scoring)
@@ -214,7 +215,7 @@ class _Planner:
 
     Attributes:
         pretrain: Runs of stage 1, by seed and options.
-        first: Runs of stage 2 on what it learns from first, by name.
+        first: Runs of stage 2 on what it learns from first, by key.
     """
 
     def __init__(self, benchmark: Benchmark, data: BenchmarkData, config_folder: Path) -> None:
@@ -226,6 +227,16 @@ class _Planner:
         """What stage 2 of a method reads of a set."""
         further = [self._config_folder / file for file in (method.variant or {}).get("finetune", [])]
         return self._data.labelled(data_set, further, _method_args(self._benchmark, method), method.point)
+
+    def learned_first(self, method: Method) -> StageData | None:
+        """What stage 2 of a method reads before any set; None where it begins with the set."""
+        variant, folder = method.variant or {}, self._config_folder
+        if not variant.get("first"):
+            return None
+        shared = [folder / file for file in (*self._benchmark.finetune, *variant.get("finetune", []))]
+        configs = [config for config in shared if not names_data(config)]
+        configs += [folder / file for file in variant["first"]]
+        return self._data.learned_first(configs, variant.get("first_args", []), method.point)
 
     def scoring_runs(self, data_set: str, method: Method) -> Iterator[ScoringRun]:
         """The runs of a method on a set: seeds, folds, and sizes or parts to learn from."""
@@ -251,9 +262,10 @@ class _Planner:
         for number, of_stage_1 in enumerate(grid):
             choice = f"-choice{number}" if len(grid) > 1 else ""
             encoder = self._pretrain(method, variant, seed, of_stage_1, choice).name if has_stage_1 else None
-            first = self._first(method, variant, seed, encoder, choice).name if variant.get("first") else None
+            first = self._first(method, variant, seed, encoder, choice)
+            built_on = BuiltOn(encoder, first.name if first else None)
             for of_stage_2 in _grid(variant.get("choose", benchmark.choose)):
-                yield Candidate(of_stage_1 | of_stage_2, _as_options(of_stage_2), BuiltOn(encoder, first))
+                yield Candidate(of_stage_1 | of_stage_2, _as_options(of_stage_2), built_on)
 
     def _pretrain(self, method: Method, variant: Variant, seed: int, values: dict[str, Any], suffix: str) -> Run:
         """The run of stage 1, shared by variants whose stage 1 is the same."""
@@ -267,21 +279,18 @@ class _Planner:
             self.pretrain[seed, options] = Run("pretrain", name, read.configs, options, seed, key)
         return self.pretrain[seed, options]
 
-    def _first(self, method: Method, variant: Variant, seed: int, encoder: str | None, suffix: str) -> Run:
-        """The run of stage 2 on what a variant learns from first, shared by all sets, folds and sizes."""
-        benchmark, folder = self._benchmark, self._config_folder
-        name = f"first-{method.name}{f'-seed{seed}' if len(benchmark.seeds) > 1 else ''}{suffix}"
-        if name not in self.first:
-            shared = [folder / file for file in (*benchmark.finetune, *variant.get("finetune", []))]
-            configs = [config for config in shared if not names_data(config)]
-            configs += [folder / file for file in variant["first"]]
-            args = [a for a in _stage_2_args(benchmark, variant) if not a.startswith("--data")]
-            args += variant.get("first_args", [])
-            read = self._data.learned_first(configs, args, method.point)
-            options = (*args, *read.options)
-            key = _key("first", read.configs, options, seed, read.fingerprint, self._key_of(encoder))
-            self.first[name] = Run("first", name, read.configs, options, seed, key, BuiltOn(encoder))
-        return self.first[name]
+    def _first(self, method: Method, variant: Variant, seed: int, encoder: str | None, suffix: str) -> Run | None:
+        """The run of stage 2 on what a variant learns from first, shared by variants that learn the same."""
+        read = self.learned_first(method)
+        if read is None:
+            return None
+        args = [a for a in _stage_2_args(self._benchmark, variant) if not a.startswith("--data")]
+        options = (*args, *variant.get("first_args", []), *read.options)
+        key = _key("first", read.configs, options, seed, read.fingerprint, self._key_of(encoder))
+        if key not in self.first:
+            name = f"first-{method.name}{f'-seed{seed}' if len(self._benchmark.seeds) > 1 else ''}{suffix}"
+            self.first[key] = Run("first", name, read.configs, options, seed, key, BuiltOn(encoder))
+        return self.first[key]
 
     def _key_of(self, name: str | None) -> str | None:
         """The key of a run that others build on, by its name."""

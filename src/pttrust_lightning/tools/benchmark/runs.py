@@ -19,7 +19,7 @@ from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.metrics.evaluation import LOWER_IS_BETTER
 from pttrust_lightning.tools import RunLightning
 from pttrust_lightning.tools.benchmark.data import unlabelled_counts
-from pttrust_lightning.tools.benchmark.plan import ENCODER, START_FROM, BuiltOn, Run, ScoringRun
+from pttrust_lightning.tools.benchmark.plan import ENCODER, START_FROM, BuiltOn, Candidate, Run, ScoringRun
 
 RECORD = "finished.json"
 """In a run's folder: what it came to, written when it is done."""
@@ -90,20 +90,22 @@ def _score(run: ScoringRun, exports: Mapping[str, Path], folder: Path, lightning
     """
     if len(run.candidates) == 1:
         (candidate,) = run.candidates
-        options = [*candidate.options, *_folders(candidate.built_on, exports)]
-        stage = _fit(run, folder.parent, run.name, options, lightning)
+        stage = _fit(run, folder.parent, run.name, _options(candidate, exports), lightning)
         return {"result": os.path.relpath(_test(stage), folder), "chosen": {}, "candidates": []}
     sign = 1.0 if lower_is_better(run.choose_by) else -1.0
     tried: list[dict[str, Any]] = []
     stages = []
     for number, candidate in enumerate(run.candidates):
         name = f"{run.name}/choice{number}"
-        options = [*candidate.options, *_folders(candidate.built_on, exports)]
-        stages.append(_fit(run, folder.parent, name, options, lightning))
+        stages.append(_fit(run, folder.parent, name, _options(candidate, exports), lightning))
         tried.append({"values": candidate.values, run.choose_by: _validation_figure(stages[-1], run.choose_by)})
     best = min(range(len(tried)), key=lambda i: sign * tried[i][run.choose_by])
     result = os.path.relpath(_test(stages[best]), folder)
     return {"result": result, "chosen": run.candidates[best].values, "candidates": tried}
+
+
+def _options(candidate: Candidate, exports: Mapping[str, Path]) -> list[str]:
+    return [*candidate.options, *_folders(candidate.built_on, exports)]
 
 
 def _folders(built_on: BuiltOn, exports: Mapping[str, Path]) -> list[str]:
