@@ -23,7 +23,7 @@ $(VENV)/.ready: setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 quickstart: setup
-	@echo "Both stages, the baselines and the table: less than 15 minutes on 2 cores, about 250 MB in data/cache and runs"
+	@echo "Both stages, the baselines and the table: some minutes to a quarter of an hour on 2 cores, about 250 MB in data/cache and runs"
 	$(BIN)/pttrust benchmark --config configs/benchmark/quickstart.yaml
 
 test: setup
