@@ -134,11 +134,14 @@ def _dedented(lines: list[str], function: Function) -> str | None:
 def _has_multiline_string(code: str, function: Function) -> bool:
     if not any(mark in code for mark in ('"""', "'''", "\\\n", "\\\r")):
         return False
-    docstrings = {id(docstring_of(node.body)) for node in ast.walk(function) if isinstance(node, Documented)}
-    return any(
-        isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno != node.lineno and id(node) not in docstrings
-        for node in ast.walk(function)
-    )
+    docstrings: set[int] = set()
+    of_several_lines: set[int] = set()
+    for node in ast.walk(function):
+        if isinstance(node, Documented):
+            docstrings.add(id(docstring_of(node.body)))
+        elif isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno != node.lineno:
+            of_several_lines.add(id(node))
+    return not of_several_lines <= docstrings
 
 
 def _meaning(node: ast.AST) -> str:
