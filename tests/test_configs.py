@@ -237,6 +237,7 @@ def test_debug(file, small, encoder, tmp_path):
 SHRUNK = {
     "layers": ["--layers=[0,3]", '--line_rules=["newline","mean"]'],
     "stage_1": ['--data_sets={"humanevalpack":["../data/humanevalpack.yaml"]}', '--baselines=["random"]'],
+    "stage_1_six_sets": ['--baselines=["random"]'],
     "verdicts": ["--train_snippets=[6]"],
     "label_counts": ["--train_snippets=[10]"],
     "rankers": ['--data_sets={"humanevalpack":["../data/humanevalpack_lookback.yaml"]}'],
@@ -251,7 +252,7 @@ SHRUNK = {
 """What makes a benchmark small, beside fewer programs, epochs, folds and seeds."""
 
 
-MIXED = {"generalisation", "label_counts", "llms", "unseen_sets"}
+MIXED = {"generalisation", "label_counts", "llms", "stage_1_six_sets", "unseen_sets"}
 """Benchmarks whose data is many sets in many languages."""
 
 
@@ -288,7 +289,7 @@ def benchmark_args(file, out, two_sets=""):
         "--jobs=1",
         "--seeds=[0]",
         *(["--folds=2"] if "folds:" in text else []),
-        *(f"--{stage}_args={json.dumps(options)}" for stage, options in cut.items()),
+        *(f"--{stage}_args+={json.dumps(options)}" for stage, options in cut.items()),
         *SHRUNK.get(file.stem, []),
     ]
 

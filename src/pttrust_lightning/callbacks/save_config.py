@@ -25,9 +25,10 @@ class SaveFitConfig(SaveConfigCallback):
             self.already_saved = True
             if not getattr(trainer, "fast_dev_run", False):  # such a run leaves nothing behind
                 self._write(run_folder(trainer))
-                everything = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-                for logger in trainer.loggers:
-                    if isinstance(logger, WandbLogger):
+                wandb_loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+                if wandb_loggers:  # to write all of it out takes long where fits are short
+                    everything = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
+                    for logger in wandb_loggers:
                         logger.log_hyperparams(everything)
 
     @rank_zero_only
