@@ -252,7 +252,7 @@ SHRUNK = {
 """What makes a benchmark small, beside fewer programs, epochs, folds and seeds."""
 
 
-MIXED = {"generalisation", "label_counts", "llms", "stage_1_six_sets", "unseen_sets"}
+MIXED = {"generalisation", "label_counts", "layers", "llms", "stage_1_six_sets", "unseen_sets"}
 """Benchmarks whose data is many sets in many languages."""
 
 
