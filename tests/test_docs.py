@@ -183,6 +183,9 @@ def test_commands_that_take_hours_or_many_machines_are_read_by_their_parsers(
     if command[0] == "sweep":
         assert command[1:4:2] == ["--config", "--trials"] and read_sweep(Path(command[2])).parameters
         return
+    if command[0] == "compare":  # read, and then there are no runs
+        assert main(command) == 2 and "Give the output_dir of a benchmark that has ended" in capsys.readouterr().err
+        return
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--print_config"])
     said = capsys.readouterr()

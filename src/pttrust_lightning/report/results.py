@@ -159,7 +159,7 @@ def _console_table(
 def verdict(results: Results, control: str = "surface", metric: str = "hit@1") -> str:
     """What the table says of the method, in a sentence: against the control that sees no LLM at all."""
     if control not in results.differences:
-        return f"{results.first} cannot be compared with {control}, which sees no LLM state: it was not fitted."
+        return f"{results.first} cannot be compared with {control}, which sees no LLM state: it is not among these."
     gap = results.differences[control][metric]
     numbers = f"{_number(gap.value, signed=True)} ({_number(gap.low, signed=True)} to {_number(gap.high, signed=True)})"
     if gap.low > 0:

@@ -12,6 +12,7 @@ TOOLS = {
     "label": "candidate programs to labelled lines: --problems *.jsonl --candidates *.jsonl --output *.jsonl",
     "latents": "what each latent of an encoder says: --encoder FOLDER --config configs/data/*.yaml --output FOLDER",
     "benchmark": "both stages, the baselines and the tables: --config configs/benchmark/*.yaml",
+    "compare": "methods that were scored, paired, on some snippets: combined surface --runs FOLDER --only=[...]",
     "sweep": "a search over options of fit, as a W&B sweep file asks for it: --config configs/sweep/*.yaml",
 }
 """What each tool does, by name; the module of that name has its ``run``."""

@@ -10,6 +10,7 @@ from lightning_stand_in import LABELS, StandIn, option
 
 from pttrust_lightning.baselines import BASELINES
 from pttrust_lightning.errors import ConfigError, PtTrustError
+from pttrust_lightning.report.predictions import read_predictions
 from pttrust_lightning.tools.benchmark import Benchmark, Variant, run
 from pttrust_lightning.tools.benchmark.command import run_benchmark
 from pttrust_lightning.tools.benchmark.data import choose_baselines
@@ -303,7 +304,8 @@ def test_a_learning_curve_trains_every_method_on_nested_sizes(tmp_path, without_
     record = json.loads((tmp_path / "results.json").read_text())["data_sets"]["tried"]["learning_curve"]
     assert record["methods"]["random"]["4"]["auroc"]["value"] == 1.0
     assert "| hit@1 by labelled snippets to train on | 4 | 8 | 12 |" in (tmp_path / "results.md").read_text()
-    assert not list((tmp_path / "predictions" / "tried").glob("*snippets*"))
+    own = (tmp_path / "predictions" / "tried").glob("one*")
+    assert {p.name for p in own} == {f"one{n}-seed{s}.jsonl" for n in ("", "-4snippets", "-8snippets") for s in (0, 1)}
 
 
 def test_a_matrix_has_what_was_trained_on_by_what_was_tested_on(tmp_path, without_data, tried):
@@ -325,7 +327,8 @@ def test_a_matrix_has_what_was_trained_on_by_what_was_tested_on(tmp_path, withou
     record = json.loads((tmp_path / "results.json").read_text())["data_sets"]["tried"]["generalisation"]
     assert record["methods"]["one"]["java"]["python"]["hit@1"]["value"] == 0
     assert record["one_minus"].keys() == {"random"}
-    assert not list((tmp_path / "predictions" / "tried").glob("*java*"))
+    java = read_predictions(tmp_path / "predictions" / "tried" / "one-on_java-seed0.jsonl")
+    assert len(java) == 40  # tested on all
 
 
 def test_layers_are_run_by_what_reads_states(tmp_path, without_data, tried):

@@ -51,12 +51,11 @@ def scored_snippets(runs: Sequence[ScoringRun], records: Mapping[str, Record], o
 
 
 def write_scores(folder: Path, seeds: Sequence[int], scored: Scored) -> None:
-    """Write every method's scores as ``<data set>/<method>.jsonl``; trained on all snippets."""
+    """Write every method's scores as ``<data set>/<method>.jsonl``, which says too what part was learned from."""
     for training, runs in scored.items():
         for seed, snippets in zip(seeds, runs, strict=False):  # where nothing is drawn there is one run
-            if training == Training(training.data_set, training.method):
-                suffix = f"-seed{seed}" if len(runs) > 1 else ""
-                write_predictions(folder / training.data_set / f"{training.method}{suffix}.jsonl", snippets)
+            suffix = training.suffix + (f"-seed{seed}" if len(runs) > 1 else "")
+            write_predictions(folder / training.data_set / f"{training.method}{suffix}.jsonl", snippets)
 
 
 def compare(

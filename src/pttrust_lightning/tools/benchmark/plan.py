@@ -67,6 +67,12 @@ class Training(NamedTuple):
     train_snippets: int | None = None
     trained_on: str | None = None
 
+    @property
+    def suffix(self) -> str:
+        """What names of runs and files say of a part that is learned from; empty for all snippets."""
+        size = "" if self.train_snippets is None else f"-{self.train_snippets}snippets"
+        return size if self.trained_on is None else f"{size}-on_{self.trained_on}"
+
 
 class BuiltOn(NamedTuple):
     """What a run goes on from, each the name of the run that exported it; None where there is none.
@@ -315,11 +321,10 @@ class _Planner:
         if benchmark.folds:
             name += f"-fold{fold}"
             options += [f"--data.init_args.folds={benchmark.folds}", f"--data.init_args.fold={fold}"]
+        name += training.suffix
         if size is not None:
-            name += f"-{size}snippets"
             options.append(f"--data.init_args.train_snippets={size}")
         if trained_on is not None:
-            name += f"-on_{trained_on}"
             alone = {benchmark.generalise: [trained_on]}
             options.append(f"--data.init_args.only={json.dumps({'train': alone, 'val': alone})}")
         tried = [[c.values, c.options, *map(self._key_of, c.built_on)] for c in candidates]
