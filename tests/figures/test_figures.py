@@ -57,6 +57,10 @@ def data():
             m: Estimate(v, v - 0.07, v + 0.05) for m, v in zip(METHODS, rng.normal(0.02, 0.05, 7), strict=True)
         },
         "firing": {m: firing_histogram(rng.integers(0, 1000, 128) * (rng.random(128) > 0.3), 1000) for m in METHODS},
+        "odds": {
+            k: {j: Estimate(v, v / 1.5, v * 2) for j, v in enumerate(rng.lognormal(size=20).tolist())}
+            for k in ("all lines", "lines that hold code")
+        },
         "distances": {m: distance_histogram(rng.beta(2, 5, 500)) for m in METHODS},
     }
 
@@ -78,13 +82,15 @@ def draws(data):
         "risk_coverage": partial(figures.risk_coverage, data["risk_coverage"]),
         "forest": partial(figures.forest, data["differences"], "brier_skill"),
         "firing_rates": partial(figures.firing_rates, data["firing"]),
+        "odds_ratios": partial(figures.odds_ratios, data["odds"]),
+        "risk_shares": partial(figures.risk_shares, {3: 0.3, 100: 0.1, 7: -0.02}),
         "pair_distances": lambda theme: figures.pair_distances(data["distances"], theme, margin=1.0),
         "risk_of_lines": lambda theme: figures.risk_of_lines(CODE, *RISKS, theme),
     }  # fmt: skip
 
 
 NAMES = ("reliability", "reliability of one", "effort", "learning", "layers", "layers, long label", "risk_coverage",
-         "forest", "firing_rates", "pair_distances", "risk_of_lines")  # fmt: skip
+         "forest", "firing_rates", "odds_ratios", "risk_shares", "pair_distances", "risk_of_lines")  # fmt: skip
 every_figure = pytest.mark.parametrize("name", NAMES)
 
 
@@ -274,12 +280,27 @@ def test_lines_that_are_not_the_snippets_are_refused(arguments):
     [
         partial(figures.reliability, {}), partial(figures.effort, {}), partial(figures.risk_coverage, {}),
         partial(figures.forest, {}, "mrr"), partial(figures.firing_rates, {}), partial(figures.pair_distances, {}),
+        partial(figures.odds_ratios, {}), partial(figures.risk_shares, {}),
+        partial(figures.odds_ratios, {"all": {1: Estimate(1, 1, 1)}, "code": {2: Estimate(1, 1, 1)}}),
         partial(figures.learning, {}, "mrr"), partial(figures.layers, {"pttrust": {}}, "mrr"),
     ],
 )  # fmt: skip
 def test_nothing_to_draw_is_refused(draw):
     with pytest.raises(ValueError, match="draw"):
         draw(LIGHT)
+
+
+def test_a_ratio_lies_where_its_number_says_and_a_bar_is_as_long_as_its_share():
+    ratios = {"all lines": {7: Estimate(2.0, 1.5, 4.0), 3: Estimate(0.5, 0.25, 1.0)}}
+    (axes,) = figures.odds_ratios(ratios, LIGHT).axes
+    places = dict(zip((t.get_text() for t in axes.get_yticklabels()), axes.get_yticks(), strict=True))
+    (points,) = (line for line in axes.lines if line.get_marker() == "o")
+    assert dict(zip(points.get_ydata(), points.get_xdata(), strict=True)) == {places["7"]: 2.0, places["3"]: 0.5}
+    (bars,) = axes.collections
+    assert sorted(tuple(sorted(path.vertices[:, 0])) for path in bars.get_paths()) == [(0.25, 1.0), (1.5, 4.0)]
+    (axes,) = figures.risk_shares({5: 0.25, 2: -0.1}, LIGHT).axes
+    assert [patch.get_width() for patch in axes.patches] == [25.0, -10.0]
+    assert axes.patches[0].get_y() > axes.patches[1].get_y()  # from the top
 
 
 def test_risk_coverage_starts_where_a_twentieth_is_kept(data):

@@ -96,6 +96,8 @@ def test_the_table_is_of_the_labelled_lines(place, capsys):
             assert line["text"] == lines[line["line"]]
             assert line["kind"] == ("comment" if line["line"] == 1 else "code")
             assert line["wrong"] == labels[place_of.index((line["snippet"], line["line"]))]
+    figures = {p.name for p in (folder / "out" / "figures").glob("*-light.svg")}
+    assert figures == {f"{name}-light.svg" for name in ("firing-rates", "odds-ratios", "risk-shares")}
     page = (folder / "out" / "latents.md").read_text()
     assert page.startswith(f"12 latents on {len(labels)} lines of 20 snippets, 16 lines wrong")
     assert "4 left out" in page
@@ -109,6 +111,7 @@ def test_one_split_and_no_risk_model(place):
     page = (folder / "out" / "latents.md").read_text()
     assert f" of {len(known)} snippets" in page and "split train" in page
     assert all(record["variance_share"] is None for record in records(folder))
+    assert not list((folder / "out" / "figures").glob("risk-shares*"))
 
 
 @pytest.mark.parametrize("features", [{"surface": None}, {"surface": None, "uncertainty": None}])

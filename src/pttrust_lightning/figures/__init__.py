@@ -2,7 +2,7 @@
 
 from pttrust_lightning.figures.curves import effort, forest, layers, learning, reliability, risk_coverage
 from pttrust_lightning.figures.files import save
-from pttrust_lightning.figures.latents import firing_rates, pair_distances
+from pttrust_lightning.figures.latents import firing_rates, odds_ratios, pair_distances, risk_shares
 from pttrust_lightning.figures.snippets import risk_of_lines
 from pttrust_lightning.figures.style import DARK, LIGHT, THEMES, Theme
 
@@ -16,9 +16,11 @@ __all__ = [
     "forest",
     "layers",
     "learning",
+    "odds_ratios",
     "pair_distances",
     "reliability",
     "risk_coverage",
     "risk_of_lines",
+    "risk_shares",
     "save",
 ]

@@ -101,11 +101,10 @@ def markdown(report: LatentReport, shown: int) -> str:
         *([""] if report.left_out else []),
         *(f"- {reason}" for reason in report.left_out),
     ]
-    chosen = sorted(tested, key=lambda row: (row.p, row.latent))[:shown]
+    chosen = least_p(rows, shown)
     page += ["", f"## The {len(chosen)} latents with the least p", *_table(chosen, with_model)]
     if with_model:
-        fires = [row for row in rows if row.n_fired]
-        largest = sorted(fires, key=lambda row: (-_or_zero(row.variance_share), row.latent))[:shown]
+        largest = largest_share(rows, shown)
         page += ["", f"## The {len(largest)} latents with the largest share of the logit's variance"]
         page += _table(largest, with_model)
         chosen += [row for row in largest if row not in chosen]
@@ -116,6 +115,18 @@ def markdown(report: LatentReport, shown: int) -> str:
             line, verdict = lines[i], "wrong" if lines[i].wrong else ""
             page.append(f"| {value:.2f} | {_code(line.text)} | {verdict} | {_code(line.snippet)} {line.line} |")
     return "\n".join(page) + "\n"
+
+
+def least_p(rows: Sequence[LatentRow], shown: int) -> list[LatentRow]:
+    """The latents that go with being wrong most surely, of those that can be tested."""
+    tested = [row for row in rows if not math.isnan(row.q)]
+    return sorted(tested, key=lambda row: (row.p, row.latent))[:shown]
+
+
+def largest_share(rows: Sequence[LatentRow], shown: int) -> list[LatentRow]:
+    """The latents with the largest share of a risk model's logit, of those that fire."""
+    fires = [row for row in rows if row.n_fired]
+    return sorted(fires, key=lambda row: (-_or_zero(row.variance_share), row.latent))[:shown]
 
 
 def _table(rows: Sequence[LatentRow], with_model: bool) -> list[str]:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from pttrust_lightning.datamodules.labelled import LabelledLines, line_features
 from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.figures import Theme, firing_rates, odds_ratios, risk_shares, save
 from pttrust_lightning.interpretation.activations import encode_lines
 from pttrust_lightning.interpretation.effects import LatentEffects, latent_effects
 from pttrust_lightning.interpretation.table import latent_rows
+from pttrust_lightning.metrics.curves import firing_histogram
+from pttrust_lightning.metrics.evaluation import Estimate
 from pttrust_lightning.models.folder import check_states
 from pttrust_lightning.models.risk_model import RiskModel
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder
 from pttrust_lightning.parsing import Parser
-from pttrust_lightning.report.latent_tables import PAGE_NAME, TABLE_NAME, LatentReport, SourceLine, write_latents
+from pttrust_lightning.report.latent_tables import (
+    PAGE_NAME,
+    TABLE_NAME,
+    LatentReport,
+    SourceLine,
+    largest_share,
+    least_p,
+    write_latents,
+)
 from pttrust_lightning.source.languages import line_kinds
 from pttrust_lightning.source.lines import split_lines
 from pttrust_lightning.tools import RunLightning
@@ -39,10 +52,10 @@ def run(args: Sequence[str], lightning: RunLightning) -> None:
     parser.add_subclass_arguments(LabelledLines, "data", required=True)
     parser.add_argument("--encoder", type=str, required=True, help="Folder of the autoencoder that stage 1 exported.")
     parser.add_argument("--risk_model", type=str | None, help="Folder of a risk model that stage 2 exported, on it.")
-    parser.add_argument("--output", type=str, required=True, help=f"Folder for {TABLE_NAME} and {PAGE_NAME}.")
+    parser.add_argument("--output", type=str, required=True, help=f"Folder for {TABLE_NAME}, {PAGE_NAME} and figures.")
     parser.add_argument("--split", type=Literal["all", "train", "val", "test"], default="all", help="Which snippets.")
     parser.add_argument("--top_lines", type=int, default=10, help="Lines named of each latent.")
-    parser.add_argument("--shown", type=int, default=20, help=f"Latents in each table of {PAGE_NAME}.")
+    parser.add_argument("--shown", type=int, default=20, help=f"Latents in each table of {PAGE_NAME} and each figure.")
     config = parser.parse_args(list(args))
     if config.top_lines < 0 or config.shown < 0:
         raise ConfigError(f"top_lines is {config.top_lines} and shown is {config.shown}. Set them to at least 0.")
@@ -57,9 +70,11 @@ def run(args: Sequence[str], lightning: RunLightning) -> None:
         encoder, model, items, f"{data.snippets.describe()}, split {config.split}", config.top_lines
     )
     write_latents(Path(config.output), report, config.shown)
+    for name, draw in figures_of_latents(report, config.shown).items():
+        save(draw, Path(config.output) / "figures" / name)
     for reason in report.left_out:
         print(f"  {reason}")
-    print(f"Written: {Path(config.output) / TABLE_NAME}, {Path(config.output) / PAGE_NAME}")
+    print(f"Written in {config.output}: {TABLE_NAME}, {PAGE_NAME}, figures/")
 
 
 def describe_latents(
@@ -97,6 +112,34 @@ def describe_latents(
     if model is not None:
         effects = latent_effects(model, (_model_lines(item, model) for item in known))
     return LatentReport(latent_rows(activations, wrong, code, top_lines, effects), lines, source, left_out.describe())
+
+
+def figures_of_latents(report: LatentReport, shown: int) -> dict[str, Callable[[Theme], Figure]]:
+    """What draws a figure of each claim that there are numbers for, by the figure's name.
+
+    That latents are sparse (``firing-rates``), that some go with being wrong (``odds-ratios``), and how much of a risk
+    model's say is theirs (``risk-shares``).
+
+    Args:
+        report: What is known of the latents.
+        shown: Latents in a figure: those of the page's tables.
+    """
+    counts = np.array([row.n_fired for row in report.rows])
+    histogram = firing_histogram(counts, len(report.lines))
+    draw: dict[str, Callable[[Theme], Figure]] = {"firing-rates": partial(firing_rates, {"latents": histogram})}
+    if rows := [row for row in least_p(report.rows, shown) if not np.isnan(row.code_odds_ratio)]:
+        ratios = {
+            "all lines": {r.latent: Estimate(r.odds_ratio, r.odds_ratio_low, r.odds_ratio_high) for r in rows},
+            "lines that hold code": {
+                r.latent: Estimate(r.code_odds_ratio, r.code_odds_ratio_low, r.code_odds_ratio_high) for r in rows
+            },
+        }
+        draw["odds-ratios"] = partial(odds_ratios, ratios)
+    shares = {row.latent: row.variance_share for row in largest_share(report.rows, shown)}
+    known = {latent: share for latent, share in shares.items() if share is not None and not np.isnan(share)}
+    if known:
+        draw["risk-shares"] = partial(risk_shares, known)
+    return draw
 
 
 def _risk_model(folder: Path, encoder: SparseAutoencoder, encoder_folder: str) -> RiskModel:
