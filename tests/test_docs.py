@@ -54,7 +54,7 @@ def test_usage_then_operations_run_from_top_to_bottom(workplace):
     for content in blocks(page, "yaml"):
         (workplace / content.split("\n")[0].removeprefix("# ")).write_text(content)
     assert {p.name for p in workplace.glob("*.yaml")} == {"my_states.yaml", "my_labels.yaml", "my_benchmark.yaml"}
-    assert len(run_commands(page, workplace)) == 7
+    assert len(run_commands(page, workplace)) == 8
     combined = workplace / "runs" / "my_combined" / "version_0"
     assert json.loads((combined / "export" / "config.json").read_text())["standardise_latents"]
     written = {p.name for p in (workplace / "runs" / "my_finetuning").rglob("predictions-*.jsonl")}
