@@ -49,6 +49,16 @@ def test_layers_take_the_place_of_figures_by_method(drawn):
     assert drawn(layers=[0, 1]) == themes(*(f"tried/layers-{m}" for m in ("hit@1", "mrr", "auroc", "brier_skill")))
 
 
+def test_layers_put_together_have_no_place_on_the_axis(drawn, monkeypatch):
+    points = []
+    monkeypatch.setattr("pttrust_lightning.tools.benchmark.figures.curves.layers", lambda own, *_: points.append(own))
+    monkeypatch.setattr("pttrust_lightning.tools.benchmark.figures.save", lambda draw, _: draw(LIGHT) or [])
+    drawn(layers=[0, 1, [0, 1]])
+    assert {name: list(at) for name, at in points[0].items()} == {"one": [0, 1], "random": [0, 1]}
+    drawn(layers=[[0, 1], [1, 2]])
+    assert len(points) == 4  # nothing was drawn the second time
+
+
 def test_a_matrix_of_every_method_and_of_what_sets_the_first_apart(drawn):
     stems = (f"generalisation-{m}-{name}" for m in ("hit@1", "mrr") for name in ("one", "random", "one-minus-random"))
     written = drawn(generalise="language")

@@ -343,6 +343,15 @@ def test_layers_are_run_by_what_reads_states(tmp_path, without_data, tried):
     assert sweep.rows["surface"][2] == sweep.rows["surface"][0]
 
 
+def test_layers_may_be_put_together(without_data, tried):
+    results, lightning = tried(layers=[0, [0, 2]], variants={"one": Variant()}, baselines=["surface"])
+    assert [option(a, "data.init_args.states.layer") for a in lightning.asked] == ["0", "(0, 2)", "0", "(0, 2)", "0"]
+    found = results.data_sets["tried"]
+    assert list(found.table.methods) == ["one_layer0", "one_layer0+2", "surface"]
+    assert found.sweep.columns == [0, "0+2"]
+    assert found.sweep.rows["one"]["0+2"] == found.table.methods["one_layer0+2"]
+
+
 def test_line_rules_are_rows_beside_layers_and_columns_without(tmp_path, without_data, tried):
     both, _ = tried(line_rules=["newline", "mean"], layers=[1], variants={"one": Variant()}, baselines=["random"])
     assert list(both.data_sets["tried"].sweep.rows) == ["one_newline", "one_mean", "random"]
@@ -445,6 +454,8 @@ def test_another_model_in_the_same_folder_is_noticed(tmp_path, without_data, tri
         ({"seeds": []}, "seeds is empty"),
         ({"seeds": [1, 1]}, "seeds is .* each once"),
         ({"layers": [1, 1]}, "layers is .* each once"),
+        ({"layers": [[1]]}, "Name two or more to put together"),
+        ({"layers": [0, [4, 1]]}, r"layers has \[4, 1\]. .* in ascending order"),
         ({"jobs": 0}, "jobs is 0"),
         ({"variants": {}}, "variants are none"),
         ({"variants": {"probe": Variant()}}, "none like a baseline"),
@@ -535,12 +546,18 @@ def test_one_pass_reads_all_layers_of_a_line_rule(data_configs, provenance_free)
     lightning = StandIn(data_configs / "out")
     variants = {"states": Variant(finetune_args=["--model.init_args.encoder=null"])}
     prepared(
-        data_configs, lightning, variants=variants, baselines=["probe"], layers=[0, 3], line_rules=["newline", "mean"]
+        data_configs,
+        lightning,
+        variants=variants,
+        baselines=["probe"],
+        layers=[3, [0, 3]],
+        line_rules=["newline", "mean"],
     )
     manifests = {p.parent.name: json.loads(p.read_text()) for p in data_configs.glob("cache-*/manifest.json")}
     assert manifests.keys() == {"cache-LabelledLines_layers_newline", "cache-LabelledLines_layers_mean"}
     assert all(m["key"]["layers"] == [0, 3] for m in manifests.values())
     assert manifests["cache-LabelledLines_layers_mean"]["key"]["line_rule"] == "mean"
+    assert {option(asked, "data.init_args.states.layer") for asked in lightning.asked} == {"3", "[0, 3]"}
     places = [option(asked, "data.init_args.cache_dir").rpartition("_")[2] for asked in lightning.asked]
     assert places == [option(asked, "data.init_args.states.line_rule") for asked in lightning.asked]
 

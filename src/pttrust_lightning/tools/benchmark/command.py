@@ -54,7 +54,7 @@ def run_benchmark(benchmark: Benchmark, config_folder: Path, lightning: RunLight
         sets={name: [config_folder / file for file in own] for name, own in files.items()},
         folds=benchmark.folds,
         train_snippets=benchmark.train_snippets,
-        layers=benchmark.layers,
+        layers=benchmark.layers_of_states,
         generalise=benchmark.generalise,
     )
     planned = plan(benchmark, data, config_folder)

@@ -26,7 +26,7 @@ from pttrust_lightning.report.benchmark import (
 )
 from pttrust_lightning.report.predictions import read_predictions, write_predictions
 from pttrust_lightning.report.results import COMPARED, Results
-from pttrust_lightning.tools.benchmark.data import BenchmarkData, TestLines
+from pttrust_lightning.tools.benchmark.data import BenchmarkData, TestLines, layer_name
 from pttrust_lightning.tools.benchmark.plan import Method, Plan, ScoringRun, Training
 from pttrust_lightning.tools.benchmark.runs import Record
 from pttrust_lightning.tools.benchmark.settings import Benchmark
@@ -204,7 +204,7 @@ def _sweep(benchmark: Benchmark, methods: Sequence[Method], found: Mapping[str, 
     """Methods by layer, or by line rule where layers are not varied; what reads no state is the same everywhere."""
     if not benchmark.layers and not benchmark.line_rules:
         return None
-    columns: list[int | str] = list(benchmark.layers or benchmark.line_rules)
+    columns: list[int | str] = [*map(layer_name, benchmark.layers_of_states)] or [*benchmark.line_rules]
     rows: dict[str, dict[int | str, dict[str, Estimate]]] = {}
     for method in methods:
         layer, line_rule = method.point
@@ -214,5 +214,5 @@ def _sweep(benchmark: Benchmark, methods: Sequence[Method], found: Mapping[str, 
             rows.setdefault(method.of, {})[str(line_rule)] = found[method.name]
         else:
             row = method.of if line_rule is None else f"{method.of}_{line_rule}"
-            rows.setdefault(row, {})[layer] = found[method.name]
+            rows.setdefault(row, {})[layer_name(layer)] = found[method.name]
     return Axis("layer" if benchmark.layers else "line rule", columns, rows)

@@ -26,22 +26,30 @@ from pttrust_lightning.types import BoolArray, IntArray, LabelledSplits, LineRul
 
 D = TypeVar("D", bound=CachedStates)
 
+Layer = int | tuple[int, ...]
+"""A block of the LLM, or several whose states are put together."""
+
+
+def layer_name(layer: Layer) -> int | str:
+    """A layer in a table: its number, or ``1+4``."""
+    return layer if isinstance(layer, int) else "+".join(map(str, layer))
+
 
 class Point(NamedTuple):
     """Where states are read, as far as the benchmark varies it.
 
     Attributes:
-        layer: The LLM's block; None leaves it to the data configuration.
+        layer: The LLM's block, or several put together; None leaves it to the data configuration.
         line_rule: The token that stands for a line; None likewise.
     """
 
-    layer: int | None = None
+    layer: Layer | None = None
     line_rule: LineRule | None = None
 
     @property
     def suffix(self) -> str:
-        """Behind a method's name: ``_layer3_mean``."""
-        layer = "" if self.layer is None else f"_layer{self.layer}"
+        """Behind a method's name: ``_layer3_mean``, ``_layer1+4``."""
+        layer = "" if self.layer is None else f"_layer{layer_name(self.layer)}"
         return layer + ("" if self.line_rule is None else f"_{self.line_rule}")
 
 
@@ -97,12 +105,13 @@ class BenchmarkData:
         sets: Mapping[str, Sequence[Path]],
         folds: int | None,
         train_snippets: Sequence[int],
-        layers: Sequence[int],
+        layers: Sequence[Layer],
         generalise: GeneralisedField | None = None,
     ) -> None:
         self._generalise = generalise
         self._pretrain, self.sets = tuple(pretrain), {name: tuple(files) for name, files in sets.items()}
-        self._folds, self._sizes, self._layers = folds, list(train_snippets), list(layers)
+        self._folds, self._sizes = folds, list(train_snippets)
+        self._layers = sorted({block for layer in layers for block in ((layer,) if isinstance(layer, int) else layer)})
         self._read: dict[tuple[str, ...], StageData] = {}
         self._lines: dict[str, str] = {}
         self._counts: dict[str, dict[str, Any]] = {}
@@ -214,7 +223,7 @@ class BenchmarkData:
         options = []
         if point.layer is not None:
             place += "_layers"
-            options += [f"--data.init_args.states.layer={point.layer}"]
+            options += [f"--data.init_args.states.layer={json.dumps(point.layer)}"]
             options += [f"--data.init_args.states.layers={json.dumps(self._layers)}"]
         if point.line_rule is not None:
             place += f"_{point.line_rule}"

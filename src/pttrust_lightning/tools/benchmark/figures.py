@@ -45,7 +45,7 @@ def write_figures(folder: Path, results: BenchmarkResults, scored: Scored) -> li
             if found.learning_curve is not None:
                 points = _points(found.learning_curve, metric)
                 draw[f"learning-{metric}"] = partial(curves.learning, points, metric)
-            if found.sweep is not None and found.sweep.name == "layer":
+            if found.sweep is not None and any(isinstance(at, int) for at in found.sweep.columns):
                 draw[f"layers-{metric}"] = partial(curves.layers, _points(found.sweep, metric), metric)
         if found.generalisation is not None:
             draw |= _figures_of_matrices(found.generalisation, found.table.first)
@@ -87,4 +87,8 @@ def _risk_coverage(snippets: Sequence[ScoredSnippet]) -> RiskCoverage | None:
 
 
 def _points(axis: Axis, metric: str) -> dict[str, dict[int, Estimate]]:
-    return {row: {int(at): metrics[metric] for at, metrics in own.items()} for row, own in axis.rows.items()}
+    """Estimates by number; layers that are put together have none."""
+    return {
+        row: {at: metrics[metric] for at, metrics in own.items() if isinstance(at, int)}
+        for row, own in axis.rows.items()
+    }

@@ -14,7 +14,7 @@ import torch
 
 from pttrust_lightning import __version__
 from pttrust_lightning.baselines import BASELINES
-from pttrust_lightning.tools.benchmark.data import BenchmarkData, Point, StageData, names_data
+from pttrust_lightning.tools.benchmark.data import BenchmarkData, Layer, Point, StageData, names_data
 from pttrust_lightning.tools.benchmark.settings import Benchmark, Variant
 from pttrust_lightning.types import LineRule
 
@@ -179,7 +179,7 @@ class Plan(NamedTuple):
 
 def methods_of(benchmark: Benchmark, baselines: Sequence[str]) -> list[Method]:
     """The rows of the table: the first variant, the baselines, the other variants, each at every point that it sees."""
-    layers: list[int | None] = [*benchmark.layers] or [None]
+    layers: list[Layer | None] = [*benchmark.layers_of_states] or [None]
     line_rules: list[LineRule | None] = [*benchmark.line_rules] or [None]
     points = [Point(*point) for point in itertools.product(layers, line_rules)]
     first, *others = benchmark.variants.items()

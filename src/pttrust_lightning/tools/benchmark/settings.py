@@ -72,7 +72,7 @@ class Benchmark:
             ``MixedLabelled``) alone, each in turn, and test it on all of them: rows trained on, columns tested on. No
             problem straddles a split, across languages either.
         layers: Read states of each of these layers of the LLM, in one pass, and run every method that reads states with
-            each; empty for the data configuration's.
+            each; empty for the data configuration's. ``[1, 4]`` among them: the states of several, put together.
         line_rules: The same of line rules, in a pass each.
         bootstrap_samples: Resamples of test snippets and training runs behind the intervals.
         pretrain_args: Further options of stage 1, such as ``--trainer.max_epochs=2``.
@@ -98,7 +98,7 @@ class Benchmark:
     choose_by: str = "val/loss"
     train_snippets: list[int] = field(default_factory=list)
     generalise: GeneralisedField | None = None
-    layers: list[int] = field(default_factory=list)
+    layers: list[int | list[int]] = field(default_factory=list)
     line_rules: list[LineRule] = field(default_factory=list)
     bootstrap_samples: int = 1000
     pretrain_args: list[str] = field(default_factory=list)
@@ -120,8 +120,11 @@ class Benchmark:
             raise ConfigError("seeds is empty. Name at least one.")
         for name in ("seeds", "baselines", "train_snippets", "layers", "line_rules"):
             values = getattr(self, name) or []
-            if len(set(values)) < len(values):
+            if len(set(map(str, values))) < len(values):
                 raise ConfigError(f"{name} is {values}. Name each once.")
+        for several in self.layers:
+            if isinstance(several, list) and (len(several) < 2 or several != sorted(set(several))):
+                raise ConfigError(f"layers has {several}. Name two or more to put together, in ascending order.")
         if self.generalise and (self.layers or self.line_rules):
             raise ConfigError("generalise: a matrix is of one layer and line rule. Leave layers and line_rules out.")
         if not self.variants or set(self.variants) & BASELINES.keys():
@@ -138,6 +141,11 @@ class Benchmark:
         _check_choices(self.choose | self.choose_pretrain)
         for variant in self.variants.values():
             _check_choices(variant.get("choose", {}) | variant.get("choose_pretrain", {}))
+
+    @property
+    def layers_of_states(self) -> list[int | tuple[int, ...]]:
+        """The layers, those that are put together as tuples."""
+        return [layer if isinstance(layer, int) else tuple(layer) for layer in self.layers]
 
 
 def _check_choices(choices: dict[str, list[Any]]) -> None:
