@@ -256,8 +256,8 @@ SHRUNK = {
     "verdicts": ["--train_snippets=[6]"],
     "what_the_ranker_sees": [WITH_LOOKBACK, '--baselines=["random"]'],
 }
-"""What makes a benchmark small, beside fewer programs, epochs, folds and seeds. The variants are what is tried here: every
-baseline is run by humanevalpack, paper, quickstart and verdicts."""
+"""What makes a benchmark small, beside fewer programs, epochs, folds and seeds. The variants are tried here:
+every baseline is run by humanevalpack, paper, quickstart and verdicts."""
 
 
 MIXED = {"generalisation", "label_counts", "layers", "llms", "stage_1_six_sets", "unseen_sets"}

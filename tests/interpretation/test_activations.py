@@ -37,14 +37,26 @@ def test_firing_by_hand():
 
 
 def test_the_strongest_lines_come_first_and_ties_in_order():
-    found = [rows.tolist() for rows in strongest_lines(csc_array(ACTIVATIONS), 3)]
+    each = np.arange(4)
+    found = [rows.tolist() for rows, _ in strongest_lines(csc_array(ACTIVATIONS), each, 3)]
     assert found == [[2, 1], [3, 0, 1], [], [2, 0, 1]]
-    assert [rows.tolist() for rows in strongest_lines(csc_array(ACTIVATIONS), 0)] == [[], [], [], []]
+    assert [rows.tolist() for rows, _ in strongest_lines(csc_array(ACTIVATIONS), each, 0)] == [[], [], [], []]
+
+
+def test_lines_with_the_same_text_are_named_once_and_counted():
+    found = strongest_lines(csc_array(ACTIVATIONS), np.array([5, 7, 5, 7]), 3)
+    assert [rows.tolist() for rows, _ in found] == [[2, 1], [3, 0], [], [2, 1]]
+    assert [n_alike.tolist() for _, n_alike in found] == [[1, 1], [2, 2], [], [2, 2]]
 
 
 def test_the_strongest_lines_against_a_sort_of_each_column():
     rng = np.random.default_rng(0)
     dense = np.maximum(rng.normal(size=(200, 15)).round(1), 0)
-    for latent, rows in enumerate(strongest_lines(csc_array(dense), 7)):
+    texts = rng.integers(40, size=200)
+    for latent, (rows, n_alike) in enumerate(strongest_lines(csc_array(dense), texts, 7)):
         column = dense[:, latent]
-        assert rows.tolist() == sorted(np.flatnonzero(column), key=lambda row: (-column[row], row))[:7]
+        firing_of_text = {}
+        for row in sorted(np.flatnonzero(column), key=lambda row: (-column[row], row)):
+            firing_of_text.setdefault(texts[row], []).append(row)
+        assert rows.tolist() == [alike[0] for alike in firing_of_text.values()][:7]
+        assert n_alike.tolist() == [len(alike) for alike in firing_of_text.values()][:7]

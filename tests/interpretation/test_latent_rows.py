@@ -21,7 +21,7 @@ def planted():
 def test_each_row_against_its_column():
     dense, wrong, code = planted()
     effects = LatentEffects(*np.arange(21.0).reshape(3, 7))
-    rows = latent_rows(csc_array(dense), wrong, code, 4, effects)
+    rows = latent_rows(csc_array(dense), wrong, code, np.arange(len(wrong)), 4, effects)
     assert [row.latent for row in rows] == list(range(7))
     for j, row in enumerate(rows):
         fires = dense[:, j] > 0
@@ -44,6 +44,6 @@ def test_each_row_against_its_column():
 
 def test_without_a_risk_model_nothing_is_said_of_risk():
     dense, wrong, code = planted()
-    row = latent_rows(csc_array(dense), wrong, code, 0)[2]
+    row = latent_rows(csc_array(dense), wrong, code, np.arange(len(wrong)), 0)[2]
     assert (row.logit_drop, row.probability_drop, row.variance_share) == (None, None, None)
     assert row.activations == ()

@@ -20,8 +20,8 @@ def row(latent, strongest=(), p=0.5, share=0.1, **figures):
     known |= {f"code_{name}": value for name, value in known.items()}
     known |= {"logit_drop": 0.25, "probability_drop": 0.0125, "variance_share": share}
     known |= {"n_fired": n, "firing_rate": n / 3, "mean_activation": 1.5, "n_fired_wrong": 1, "code_share": 0.5}
-    known |= {"auroc": 0.625, **figures}
-    return LatentRow(latent=latent, strongest=np.array(strongest, dtype=np.int64), activations=(1.5,) * n, **known)
+    known |= {"auroc": 0.625, "activations": (1.5,) * n, "n_alike": (2,) * n, **figures}
+    return LatentRow(latent=latent, strongest=np.array(strongest, dtype=np.int64), **known)
 
 
 def never_fires(latent):
@@ -43,8 +43,24 @@ def test_the_table_is_a_record_a_latent(tmp_path):
     assert records[0]["top_lines"] == []
     assert {name: records[1][name] for name in ("n_fired", "q", "auroc")} == {"n_fired": 2, "q": 0.01, "auroc": 0.625}
     assert records[1]["top_lines"] == [
-        {"snippet": "a.py::f", "line": 3, "text": "    return x", "wrong": True, "kind": "code", "activation": 1.5},
-        {"snippet": "a.py::f", "line": 0, "text": "def f(x | y):", "wrong": False, "kind": "code", "activation": 1.5},
+        {
+            "snippet": "a.py::f",
+            "line": 3,
+            "text": "    return x",
+            "wrong": True,
+            "kind": "code",
+            "activation": 1.5,
+            "n_alike": 2,
+        },
+        {
+            "snippet": "a.py::f",
+            "line": 0,
+            "text": "def f(x | y):",
+            "wrong": False,
+            "kind": "code",
+            "activation": 1.5,
+            "n_alike": 2,
+        },
     ]
     assert len({frozenset(r) for r in records}) == 1
     before = text, (tmp_path / "new" / "latents.md").read_text()
@@ -88,6 +104,6 @@ def test_latents_that_always_fire_are_among_the_most_explaining():
 
 def test_source_text_does_not_break_the_tables():
     page = markdown(REPORT, shown=4)
-    assert "| 1.50 | `def f(x \\| y):` |  | `a.py::f` 0 |" in page
-    assert "| 1.50 | `` # what `it` does `` |  | `a.py::f` 1 |" in page
-    assert "| 1.50 | `return x` | wrong | `a.py::f` 3 |" in page
+    assert "| 1.50 | `def f(x \\| y):` | 2 |  | `a.py::f` 0 |" in page
+    assert "| 1.50 | `` # what `it` does `` | 2 |  | `a.py::f` 1 |" in page
+    assert "| 1.50 | `return x` | 2 | wrong | `a.py::f` 3 |" in page

@@ -96,6 +96,7 @@ def test_the_table_is_of_the_labelled_lines(place, capsys):
             assert line["text"] == lines[line["line"]]
             assert line["kind"] == ("comment" if line["line"] == 1 else "code")
             assert line["wrong"] == labels[place_of.index((line["snippet"], line["line"]))]
+            assert line["n_alike"] == 1
     figures = {p.name for p in (folder / "out" / "figures").glob("*-light.svg")}
     assert figures == {f"{name}-light.svg" for name in ("firing-rates", "odds-ratios", "risk-shares")}
     page = (folder / "out" / "latents.md").read_text()

@@ -31,6 +31,18 @@ class Firing(NamedTuple):
     mean_activation: FloatArray
 
 
+class Strongest(NamedTuple):
+    """The lines that fire a latent most, the strongest of each text.
+
+    Attributes:
+        rows: Their rows.
+        n_alike: How many lines with the same text fire it, these among them.
+    """
+
+    rows: IntArray
+    n_alike: IntArray
+
+
 @torch.no_grad()
 def encode_lines(encoder: SparseAutoencoder, states: Iterable[Tensor]) -> csc_array:
     """The latents of lines as a sparse matrix.
@@ -58,12 +70,13 @@ def firing(activations: csc_array) -> Firing:
     return Firing(n_fired, n_fired / activations.shape[0], mean)
 
 
-def strongest_lines(activations: csc_array, n: int) -> list[IntArray]:
-    """The rows of the lines that fire each latent most.
+def strongest_lines(activations: csc_array, texts: IntArray, n: int) -> list[Strongest]:
+    """The lines that fire each latent most, each text once: ten times ``return n`` say no more than once.
 
     Args:
         activations: ``(N, M)``, at least 0.
-        n: Lines a latent.
+        texts: A number for each line, ``(N,)``, the same where the text is.
+        n: Texts a latent.
 
     Returns:
         For each latent up to ``n`` rows, the strongest first, of equal ones the first; fewer where fewer fire it.
@@ -72,5 +85,8 @@ def strongest_lines(activations: csc_array, n: int) -> list[IntArray]:
     for latent in range(activations.shape[1]):
         column = activations[:, [latent]].tocoo()
         rows, values = column.coords[0][column.data > 0], column.data[column.data > 0]
-        found.append(rows[np.lexsort((rows, -values))][:n].astype(np.int64))
+        rows = rows[np.lexsort((rows, -values))].astype(np.int64)
+        _, first, n_alike = np.unique(texts[rows], return_index=True, return_counts=True)
+        order = np.argsort(first)[:n]
+        found.append(Strongest(rows[first[order]], n_alike[order]))
     return found

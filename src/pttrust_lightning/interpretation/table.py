@@ -38,7 +38,8 @@ class LatentRow:
         code_p: As ``p``, among those lines.
         code_q: As ``q``, among those lines.
         auroc: The chance that its activation is higher on a wrong line than on a right one; also where it always fires.
-        strongest: Rows of the lines that fire it most, the strongest first.
+        strongest: Rows of the lines that fire it most, the strongest of each text, the strongest first.
+        n_alike: How many lines with the text of each fire it.
         activations: Its activation on each of those.
         logit_drop: Mean drop of the risk model's logit without it, on the lines that fire it; None without a model.
         probability_drop: The same of P(line is wrong).
@@ -63,6 +64,7 @@ class LatentRow:
     code_q: float
     auroc: float
     strongest: IntArray
+    n_alike: tuple[int, ...]
     activations: tuple[float, ...]
     logit_drop: float | None = None
     probability_drop: float | None = None
@@ -73,6 +75,7 @@ def latent_rows(
     activations: csc_array,
     wrong: NDArray[np.bool_],
     code: NDArray[np.bool_],
+    texts: IntArray,
     top_lines: int,
     effects: LatentEffects | None = None,
 ) -> list[LatentRow]:
@@ -82,6 +85,7 @@ def latent_rows(
         activations: ``(N, M)``, at least 0, zeros left out.
         wrong: Which lines are wrong, ``(N,)``; some are, and some are not.
         code: Which lines hold code, ``(N,)``.
+        texts: A number for each line, ``(N,)``, the same where the text is.
         top_lines: How many of the lines that fire a latent most are named.
         effects: What each latent does to a risk model's scores.
     """
@@ -109,13 +113,14 @@ def latent_rows(
         **({} if effects is None else effects._asdict()),
     }
     rows = []
-    for j, strongest in enumerate(strongest_lines(activations, top_lines)):
+    for j, (strongest, n_alike) in enumerate(strongest_lines(activations, texts, top_lines)):
         column = activations[:, [j]].toarray().squeeze(-1)
         rows.append(
             LatentRow(
                 latent=j,
                 auroc=auroc(column, wrong),
                 strongest=strongest,
+                n_alike=tuple(n_alike.tolist()),
                 activations=tuple(column[strongest].tolist()),
                 **{name: values[j].item() for name, values in figures.items()},
             )

@@ -69,10 +69,11 @@ def write_latents(folder: Path, report: LatentReport, shown: int) -> None:
 
 def _record(row: LatentRow, lines: Sequence[SourceLine]) -> dict[str, Any]:
     """A row as JSON: null where a figure cannot be known, the lines by name."""
-    record = {name: value for name, value in asdict(row).items() if name not in ("strongest", "activations")}
+    record = {name: value for name, value in asdict(row).items() if name not in ("strongest", "n_alike", "activations")}
     record = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in record.items()}
-    named = zip(row.strongest, row.activations, strict=True)
-    return {**record, "top_lines": [{**lines[i]._asdict(), "activation": value} for i, value in named]}
+    named = zip(row.strongest, row.activations, row.n_alike, strict=True)
+    top_lines = [{**lines[i]._asdict(), "activation": value, "n_alike": alike} for i, value, alike in named]
+    return {**record, "top_lines": top_lines}
 
 
 def markdown(report: LatentReport, shown: int) -> str:
@@ -109,11 +110,17 @@ def markdown(report: LatentReport, shown: int) -> str:
         page += _table(largest, with_model)
         chosen += [row for row in largest if row not in chosen]
     page += ["", "## The lines that fire them most"]
+    page += [
+        "",
+        "Each text once, where it fires the latent most; *alike* counts the lines with that text that fire it.",
+    ]
     for row in chosen:
-        page += ["", f"### Latent {row.latent}", "", "| activation | line | | where |", "|---|---|---|---|"]
-        for i, value in zip(row.strongest, row.activations, strict=True):
+        page += ["", f"### Latent {row.latent}", "", "| activation | line | alike | | where |", "|---|---|---|---|---|"]
+        for i, value, alike in zip(row.strongest, row.activations, row.n_alike, strict=True):
             line, verdict = lines[i], "wrong" if lines[i].wrong else ""
-            page.append(f"| {value:.2f} | {_code(line.text)} | {verdict} | {_code(line.snippet)} {line.line} |")
+            page.append(
+                f"| {value:.2f} | {_code(line.text)} | {alike} | {verdict} | {_code(line.snippet)} {line.line} |"
+            )
     return "\n".join(page) + "\n"
 
 

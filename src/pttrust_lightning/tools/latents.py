@@ -54,7 +54,9 @@ def run(args: Sequence[str], lightning: RunLightning) -> None:
     parser.add_argument("--risk_model", type=str | None, help="Folder of a risk model that stage 2 exported, on it.")
     parser.add_argument("--output", type=str, required=True, help=f"Folder for {TABLE_NAME}, {PAGE_NAME} and figures.")
     parser.add_argument("--split", type=Literal["all", "train", "val", "test"], default="all", help="Which snippets.")
-    parser.add_argument("--top_lines", type=int, default=10, help="Lines named of each latent.")
+    parser.add_argument(
+        "--top_lines", type=int, default=10, help="Lines named of each latent, those with the same text once."
+    )
     parser.add_argument("--shown", type=int, default=20, help=f"Latents in each table of {PAGE_NAME} and each figure.")
     config = parser.parse_args(list(args))
     if config.top_lines < 0 or config.shown < 0:
@@ -87,7 +89,7 @@ def describe_latents(
         model: A risk model on that encoder, or None.
         items: Labelled snippets with the states of their lines.
         source: Where they come from, for the report.
-        top_lines: Lines to name of each latent.
+        top_lines: Lines to name of each latent; those that differ only in indentation count as one.
 
     Raises:
         ConfigError: No line is known to be wrong, or none to be right.
@@ -107,11 +109,13 @@ def describe_latents(
             f"{source}: {int(wrong.sum())} of {len(wrong)} lines are wrong, so no latent can tell wrong lines from "
             "right ones. Give snippets with both."
         )
+    _, texts = np.unique([line.text.strip() for line in lines], return_inverse=True)
     activations = encode_lines(encoder, (item.lines.states for item in known))
     effects: LatentEffects | None = None
     if model is not None:
         effects = latent_effects(model, (_model_lines(item, model) for item in known))
-    return LatentReport(latent_rows(activations, wrong, code, top_lines, effects), lines, source, left_out.describe())
+    rows = latent_rows(activations, wrong, code, texts, top_lines, effects)
+    return LatentReport(rows, lines, source, left_out.describe())
 
 
 def figures_of_latents(report: LatentReport, shown: int) -> dict[str, Callable[[Theme], Figure]]:
