@@ -58,7 +58,12 @@ def two_sets(tmp_path_factory):
         sources[name] = {"class_path": kind, "init_args": {"path": str(folder / file.name)}}
         if kind == "DebugBench":
             sources[name]["init_args"]["with_prompt"] = True
-    return f"--data.init_args.snippets.init_args.sources={json.dumps(sources)}"
+
+    def options(include_correct):
+        own = {n: {**s, "init_args": s["init_args"] | {"include_correct": include_correct}} for n, s in sources.items()}
+        return f"--data.init_args.snippets.init_args.sources={json.dumps(own)}"
+
+    return options
 
 
 EVERY = {"debugbench": 4, "humanevalpack": 2}
@@ -98,7 +103,7 @@ def small(tmp_path_factory, request):
             if "limit" in inner.get("init_args", {}):
                 cached += few_programs(f"{prefix}.init_args.{source}", file.stem)
             if "sources" in inner.get("init_args", {}):
-                cached.append(request.getfixturevalue("two_sets"))
+                cached.append(request.getfixturevalue("two_sets")("verdicts" in file.stem))
         return cached
 
     return options
@@ -239,6 +244,7 @@ WITH_LOOKBACK = '--data_sets={"humanevalpack":["../data/humanevalpack_lookback.y
 
 SHRUNK = {
     "generalisation": ['--baselines=["random","surface"]'],
+    "humanevalpack": ['--baselines=["random","uncertainty"]'],
     "label_counts": ["--train_snippets=[10]", '--baselines=["random"]'],
     "layers": ["--layers=[3,[0,3]]", '--line_rules=["newline","mean"]', '--baselines=["random","probe"]'],
     "learning_curve": [
@@ -257,15 +263,20 @@ SHRUNK = {
     "what_the_ranker_sees": [WITH_LOOKBACK, '--baselines=["random"]'],
 }
 """What makes a benchmark small, beside fewer programs, epochs, folds and seeds. The variants are tried here:
-every baseline is run by humanevalpack, paper, quickstart and verdicts."""
+every baseline is run by every_method."""
 
 
-MIXED = {"generalisation", "label_counts", "layers", "llms", "stage_1_six_sets", "unseen_sets"}
+MIXED = {"every_method", "generalisation", "label_counts", "layers", "llms", "stage_1_six_sets", "unseen_sets"}
 """Benchmarks whose data is many sets in many languages."""
 
 
 CHOOSES_AS_OTHERS = {"generalisation", "llms", "what_the_ranker_sees"}
 """Benchmarks whose variants choose from what unseen_sets chooses from: here from one value."""
+
+
+JUDGED = ("_verdicts",)
+LOOKBACK = ("_lookback", "six_sets_verdicts")
+"""What ends the names of data configs with correct snippets, and with what the LLM looked back at."""
 
 
 def benchmark_args(file, out, two_sets=""):
@@ -309,14 +320,14 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
     monkeypatch.chdir(workplace)
     if file.stem == "llms" and not STARTER.is_dir():
         pytest.skip("needs ../shared/models/starter-code-lm")
-    mixed = request.getfixturevalue("two_sets") if file.stem in MIXED else ""
+    judged, lookback = (any(f"{w}.yaml" in file.read_text() for w in words) for words in (JUDGED, LOOKBACK))
+    mixed = request.getfixturevalue("two_sets")(judged) if file.stem in MIXED else ""
     arguments = benchmark_args(file, tmp_path, mixed)
     settings = {a.split("=")[0].strip("-"): a.partition("=")[2] for a in arguments[1:]}
     assert main(arguments) == 0
     results = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
     written = yaml.safe_load(file.read_text())
     variants = list(written.get("variants", ["pttrust", "sae_no_contrast"]))
-    judged, lookback = ("_verdicts.yaml" in file.read_text(), "_lookback.yaml" in file.read_text())
     baselines = json.loads(settings.get("baselines", "null")) or written.get("baselines")
     baselines = baselines or [
         n for n in BASELINES if (lookback or n != "lookback") and (judged or n != "attention_probe")
@@ -341,7 +352,8 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
         test = found["data"]["test"]
         assert len(ids) == len(set(ids)) == test["judged_snippets" if judged else "snippets"] > 0
         judging = {method for method, metrics in found["methods"].items() if "snippet_auroc" in metrics}
-        assert judging == (methods - {"lines_alone"} if judged else set())
+        of_lines_alone = set(variants) if file.stem == "every_method" else {"lines_alone"}
+        assert judging == (methods - of_lines_alone if judged else set())
         if "folds" in written and not judged and not mixed:
             labelled = found["data"]["labelled"]
             everything = labelled["snippets"] - sum(labelled["left_out"].values())

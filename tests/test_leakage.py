@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from pttrust_lightning.baselines import BASELINES, calibrated_scores, with_snippet_scores
 from pttrust_lightning.datamodules.labelled import DescribedSnippet, line_features, pad_snippets
+from pttrust_lightning.losses import RANKING_LOSSES
 from pttrust_lightning.metrics import evaluate
 from pttrust_lightning.models.calibration import CALIBRATIONS
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder, SparseAutoencoderConfig
@@ -35,6 +36,12 @@ WIDTHS = {
 }
 METHODS = {
     "pttrust": {},
+    "isotonic": {"calibration": "isotonic"},
+    **{loss: {"loss": loss} for loss in RANKING_LOSSES if loss != "neural_ndcg"},
+    "sae_no_contrast": {},
+    "mutants_first": {"penalty": 1.0},
+    "lookback": {"features": ["lookback"]},
+    "prompt_difference": {"features": ["prompt_difference"]},
     "other_lines": {"sees_other_lines": True},
     "everything": {"raw_states": True, "features": ["surface", "uncertainty"]},
     "to_the_optimum": {
@@ -45,11 +52,15 @@ METHODS = {
         "optimizer": "lbfgs",
         "penalty": 10.0,
     },
-    "snippet_head": {"snippet_head": "rank"},
+    **{f"snippet_{head}": {"snippet_head": head} for head in ("rank", "mean", "max")},
+    "snippet_last": {
+        "snippet_head": "last",
+        "sees_other_lines": True,
+    },  # the last line alone knows nothing of the wrong one
     "noisy_or": {"supervision": "verdicts", "snippet_head": "noisy_or"},
     "attention": {"supervision": "verdicts", "snippet_head": "attention"},
 }
-JUDGING = ("snippet_head", "noisy_or", "attention")
+JUDGING = tuple(name for name, settings in METHODS.items() if "snippet_head" in settings)
 
 
 def snippet(i, shuffled, correct=False):
@@ -76,11 +87,11 @@ def snippet(i, shuffled, correct=False):
 
 
 class Labelled(LightningDataModule):
-    def __init__(self, shuffled):
+    def __init__(self, shuffled, start=0):
         super().__init__()
-        every = [snippet(i, shuffled) for i in range(360)]
+        every = [snippet(start + i, shuffled) for i in range(360)]
         self.train, self.val, self.test = every[:160], every[160:220], every[220:]
-        right = [snippet(i, shuffled, correct=True) for i in range(360, 720)]
+        right = [snippet(start + i, shuffled, correct=True) for i in range(360, 720)]
         self.judged = {"train": self.train + right[:160], "val": self.val + right[160:220]}
         self.judged["test"] = self.test + right[220:]
 
@@ -120,16 +131,41 @@ def scored_by_baseline(name, data):
     return calibrated_scores(fitted, data.val, data.test, CALIBRATIONS["temperature"]())
 
 
-def scored_by_ranker(settings, data, folder):
-    seed_everything(0)
+def pretrained(data, folder):
+    """An autoencoder that reconstructs the states of the programs to train on; it sees no labels."""
+    states = torch.cat([s.lines.states for s in data.train])
     encoder = SparseAutoencoder(SparseAutoencoderConfig(D, n_latents=2 * D, k=D, normalise=False))
-    encoder.save(folder / "encoder", torch.randn(4, D), {})
-    model = RiskFineTuning(str(folder / "encoder"), D, WIDTHS, lr=3e-3, **settings)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-2)
+    for _ in range(100):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(encoder(states).reconstruction, states).backward()
+        optimizer.step()
+    encoder.save(folder, states[:4], {})
+
+
+def fitted(settings, data, encoder):
+    model = RiskFineTuning(str(encoder), D, WIDTHS, lr=3e-3, **settings)
     if model.optimizer == "lbfgs":
         data.batch_size = len(data.train)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(max_epochs=8, accelerator="cpu", enable_model_summary=False, **quiet)
     trainer.fit(model, datamodule=data)
+    return model, trainer
+
+
+def scored_by_ranker(method, data, folder):
+    seed_everything(0)
+    settings = dict(METHODS[method])
+    if method == "sae_no_contrast":
+        pretrained(data, folder / "encoder")
+    else:
+        encoder = SparseAutoencoder(SparseAutoencoderConfig(D, n_latents=2 * D, k=D, normalise=False))
+        encoder.save(folder / "encoder", torch.randn(4, D), {})
+    if method == "mutants_first":
+        first, _ = fitted({}, Labelled(shuffled=False, start=1000), folder / "encoder")
+        first.risk_model.save(folder / "first", torch.randn(4, D), {})
+        settings["start_from"] = str(folder / "first")
+    model, trainer = fitted(settings, data, folder / "encoder")
     batches = trainer.predict(model, data.loader(data.test))
     return [s for batch in batches for s in batch]
 
@@ -138,7 +174,7 @@ def scored_by(method, data, folder):
     if method in BASELINES:
         return scored_by_baseline(method, data)
     folder.mkdir()
-    return scored_by_ranker(METHODS[method], data, folder)
+    return scored_by_ranker(method, data, folder)
 
 
 @pytest.mark.parametrize("method", [*(name for name in BASELINES if name != "random"), *METHODS])

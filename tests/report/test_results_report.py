@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import math
@@ -63,6 +64,17 @@ def test_json_is_strict_and_holds_every_metric():
     assert found["methods"]["random"]["mrr"] == {"value": 0.2, "low": 0.1, "high": 0.30000000000000004}
     assert found["methods"]["surface"]["auroc"] == {"value": None, "low": None, "high": None}
     assert found["pttrust_minus"]["surface"]["mrr"]["value"] == 0.2
+
+
+def test_markdown_says_what_labels_and_states_these_are_where_that_is_known():
+    assert "sha" not in markdown(results()) and "Labels" not in markdown(results())
+    known = {
+        "labels_sha256": "ab" * 32,
+        "states_sha256": "cd" * 32,
+        "llm": {"llm": "tiny", "weights_sha256": "ef" * 32},
+    }
+    given = dataclasses.replace(results(), data={**results().data, "labelled": {"left_out": {}, **known}})
+    assert "Labels `abababababab`, states `cdcdcdcdcdcd` of the LLM tiny, weights `efefefefefef`." in markdown(given)
 
 
 def test_markdown_columns_are_the_shown_metrics():

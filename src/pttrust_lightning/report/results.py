@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,7 +68,7 @@ def markdown(results: Results) -> str:
     lines = [
         f"`{results.name}`, {_seeds(results)}: {test['snippets']} test snippets, {test['lines']} lines, "
         f"{test['wrong_lines']} of them wrong; 95 % bootstrap intervals over snippets"
-        f"{' and training runs' if len(results.seeds) > 1 else ''}.",
+        f"{' and training runs' if len(results.seeds) > 1 else ''}.{_origin(results.data.get('labelled', {}))}",
         "",
         "| method | " + " | ".join(_heading(m) for m in SHOWN) + " |",
         "|---|" + "---|" * len(SHOWN),
@@ -86,6 +86,17 @@ def markdown(results: Results) -> str:
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += [*_snippet_tables(results), "", verdict(results)]
     return "\n".join(lines) + "\n"
+
+
+def _origin(labelled: Mapping[str, Any]) -> str:
+    """What the labels and the states are, where it is known: the first digits of hashes that ``results.json`` has."""
+    if "labels_sha256" not in labelled:
+        return ""
+    llm = labelled["llm"]
+    return (
+        f" Labels `{labelled['labels_sha256'][:12]}`, states `{labelled['states_sha256'][:12]}` of the LLM "
+        f"{llm['llm']}, weights `{llm['weights_sha256'][:12]}`."
+    )
 
 
 def _snippet_tables(results: Results) -> list[str]:

@@ -122,6 +122,9 @@ def test_the_test_split_has_no_say_in_what_is_chosen(data_configs):
     assert found[0]["choices"] == found[1]["choices"]
     assert len({c["val/mrr"] for c in found[0]["choices"][0]["candidates"]}) > 1, "there is something to choose"
     assert found[0]["methods"]["raw"] != found[1]["methods"]["raw"]
+    labels, states = ([f["data"]["labelled"][f"{of}_sha256"] for f in found] for of in ("labels", "states"))
+    assert labels[0] != labels[1] and states[0] == states[1]
+    assert found[0]["data"]["labelled"]["llm"]["llm"] == "embedded"
 
 
 def test_the_validation_split_has_a_say(data_configs):
@@ -133,6 +136,31 @@ def test_the_validation_split_has_a_say(data_configs):
         losses = {c["values"]["model.init_args.lr"]: c["val/loss"] for c in choice["candidates"]}
         assert choice["chosen"]["model.init_args.lr"] == min(losses, key=losses.get)
     assert [c["chosen"]["model.init_args.lr"] for c in found] == [3e-2, 3e-2]
+
+
+def test_a_matrix_over_tasks(data_configs):
+    """Each cell again from the predictions that it was made of, by the tasks that the labels name."""
+    records = lines(data_configs / "labels.jsonl")
+    for i, r in enumerate(records):
+        r["task"] = ("generation", "translation")[i % 4 // 2]
+    (data_configs / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    many = ["--data.init_args.val_fraction=0.1", "--trainer.max_epochs=1"]  # both tasks in every split
+    assert main(settings(data_configs, generalise="task", baselines=["random", "surface"], finetune_args=many)) == 0
+    out = data_configs / "out"
+    found = json.loads((out / "results.json").read_text())["data_sets"]["small"]["generalisation"]
+    assert found["field"] == "task"
+    assert found["tested_snippets"] == {"generation": 12, "translation": 12, "all": 24}
+    task = {r["id"]: r["task"] for r in records}
+    for trained_on, suffix in (("generation", "-on_generation"), ("translation", "-on_translation"), ("all", "")):
+        scored = lines(out / "predictions" / "small" / f"surface{suffix}.jsonl")
+        for tested in ("generation", "translation"):
+            own = [s for s in scored if task[s["id"]] == tested]
+            first = []
+            for s in own:
+                best = [k for k, score in enumerate(s["scores"]) if score == max(s["scores"])]
+                first.append(sum(s["labels"][k] > 0 for k in best) / len(best))
+            cell = found["methods"]["surface"][trained_on][tested]
+            assert len(own) == 12 and cell["hit@1"]["value"] == pytest.approx(sum(first) / 12)
 
 
 def test_stage_1_can_be_tested_too(data_configs, tmp_path):

@@ -184,7 +184,10 @@ class BenchmarkData:
         return self._data("what is learned first", tuple(configs), args, point)
 
     def counts(self, data_set: str) -> dict[str, Any]:
-        """What a set holds that was read, for the report; ``train_snippets``: those that can be ranked, by fold."""
+        """What a set holds that was read, for the report; ``train_snippets``: those that can be ranked, by fold.
+
+        Hashes of the labels and of the states' origin, and the LLM, are those of the point that was read first.
+        """
         return self._counts[data_set]
 
     def test_lines(self, data_set: str) -> TestLines:
@@ -205,14 +208,15 @@ class BenchmarkData:
             options = self._states_options(given, kind, point)
             data = _built([*given, *options], kind)
             data.prepare_data()
-            fingerprint, counts, lines, test = states_hash(data), {}, "", TestLines({}, {}, {})
+            states, labels, counts, lines, test = states_hash(data), "", {}, "", TestLines({}, {}, {})
             if isinstance(data, LabelledLines):
                 if name in self.sets:
                     counts, lines = self._labelled_counts(name, data, test), lines_hash(data)
                 else:
                     data.setup("validate")
-                fingerprint += labels_hash(data)
-            self._read[asked] = StageData(configs, tuple(options), fingerprint, counts, lines, test)
+                labels = labels_hash(data)
+                counts |= {"labels_sha256": labels, "states_sha256": states, "llm": _plain(data.state_provenance)}
+            self._read[asked] = StageData(configs, tuple(options), states + labels, counts, lines, test)
         return self._read[asked]
 
     def _states_options(self, given: Sequence[str], kind: type[CachedStates], point: Point) -> list[str]:
@@ -350,6 +354,12 @@ def _hash(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _plain(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON has it."""
+    plain: dict[str, Any] = json.loads(json.dumps(provenance))
+    return plain
+
+
 def unlabelled_counts(datamodule: UnlabelledStates) -> dict[str, Any]:
     """What stage 1 was trained on."""
     cache = datamodule.cache
@@ -361,7 +371,8 @@ def unlabelled_counts(datamodule: UnlabelledStates) -> dict[str, Any]:
         "line_states": cache.n_rows,
         "pairs": cache.n_pairs,
         "left_out": dict(sorted(datamodule.left_out_of_cache().counts.items())),
-        "llm": json.loads(json.dumps(datamodule.state_provenance)),
+        "states_sha256": states_hash(datamodule),
+        "llm": _plain(datamodule.state_provenance),
     }
 
 
