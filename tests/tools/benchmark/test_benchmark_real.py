@@ -11,7 +11,11 @@ from pttrust_lightning.baselines import BASELINES
 from pttrust_lightning.main import main
 
 CONFIGS = Path(__file__).parents[3] / "configs"
-JUDGED = ["--data.init_args.verdicts=true", "--data.init_args.val_fraction=0.3"]
+JUDGED = ["--data.init_args.verdicts=true", "--data.init_args.lookback=true", "--data.init_args.val_fraction=0.3"]
+PRETRAIN = [
+    "UnlabelledStates.yaml",
+    *(str(CONFIGS / f"{n}.yaml") for n in ("model/contrastive_pretraining", "trainer/pretrain")),
+]
 
 
 def settings(folder, **changes):
@@ -39,23 +43,28 @@ def lines(file):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """Every second snippet is correct, and all are judged."""
+    """Every method of the paper's table; every second snippet is correct, all are judged, and all have a prompt."""
     folder = small_data(tmp_path_factory.mktemp("done"))
     records = lines(folder / "labels.jsonl")
+    for i, r in enumerate(records):
+        r["prompt"] = f"# set b{i}, and print it\n"
     for r in records[::2]:
         r |= {"wrong_lines": [], "correct": True}
     (folder / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
     judged = [*JUDGED, "--trainer.max_epochs=2", "--model.init_args.snippet_head=rank"]
-    assert main(settings(folder, finetune_args=judged)) == 0
+    no_contrast = {"pretrain_args": ["--model.init_args.contrastive=none"]}
+    methods = {"variants": {"pttrust": {}, "sae_no_contrast": no_contrast}, "baselines": list(BASELINES)}
+    stage_1 = {"pretrain": PRETRAIN, "pretrain_args": ["--trainer.max_epochs=2", "--model.init_args.warmup_epochs=1"]}
+    assert main(settings(folder, finetune_args=judged, **stage_1, **methods)) == 0
     return folder / "out"
 
 
 def test_pttrust_test_gives_what_the_benchmark_reports(done, tmp_path):
     """Of the method and of every baseline, in every fold; of lines and of whole snippets."""
-    for method in ("raw", *(name for name in BASELINES if name != "lookback")):  # there are no prompts to look back at
+    for method in ("pttrust", "sae_no_contrast", *BASELINES):
         reported = lines(done / "predictions" / "small" / f"{method}.jsonl")
         for fold in (0, 1):
-            run = done / f"{'finetune' if method == 'raw' else 'baseline'}-{method}-fold{fold}" / "version_0"
+            run = done / f"{'baseline' if method in BASELINES else 'finetune'}-{method}-fold{fold}" / "version_0"
             (checkpoint,) = (run / "checkpoints").iterdir()
             again = [
                 f"--config={run / 'config.yaml'}",
@@ -84,12 +93,8 @@ def test_a_baseline_fitted_by_a_user_gives_what_the_benchmark_reports(name, done
 
 def test_processes_give_the_same_bytes(data_configs):
     folder = data_configs
-    pretrain = [
-        "UnlabelledStates.yaml",
-        *(str(CONFIGS / f"{n}.yaml") for n in ("model/contrastive_pretraining", "trainer/pretrain")),
-    ]
     small = {
-        "pretrain": pretrain,
+        "pretrain": PRETRAIN,
         "pretrain_args": ["--trainer.max_epochs=1"],
         "variants": {
             "pttrust": {},
