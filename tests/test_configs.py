@@ -322,6 +322,8 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
         pytest.skip("needs ../shared/models/starter-code-lm")
     judged, lookback = (any(f"{w}.yaml" in file.read_text() for w in words) for words in (JUDGED, LOOKBACK))
     mixed = request.getfixturevalue("two_sets")(judged) if file.stem in MIXED else ""
+    if file.stem != "quickstart":  # figures take seconds: every kind is drawn by test_benchmark_figures
+        monkeypatch.setattr("pttrust_lightning.tools.benchmark.command.write_figures", lambda *_: None)
     arguments = benchmark_args(file, tmp_path, mixed)
     settings = {a.split("=")[0].strip("-"): a.partition("=")[2] for a in arguments[1:]}
     assert main(arguments) == 0
@@ -366,6 +368,7 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
     assert all(f"| {method} |" in tables for method in methods)
     assert ("Whole snippets" in tables) is judged
     said = capsys.readouterr().out
+    assert any((tmp_path / "figures").rglob("*.svg")) == (file.stem == "quickstart")
     if "layers" in written:
         sweep = found["sweep"]
         assert (sweep["axis"], sweep["values"]) == ("layer", [3, "0+3"])

@@ -191,3 +191,17 @@ def test_a_name_that_is_none_and_data_without_labels_are_refused(trainer, unlabe
         BaselineRanking("chance")
     with pytest.raises(ConfigError, match="Batches holds no labelled snippets"):
         trainer().fit(BaselineRanking("random"), datamodule=unlabelled)
+
+
+def test_options_are_the_baselines_own():
+    given = BaselineRanking("probe", options={"components": 3, "cs": [0.5]}).baseline
+    data = Snippets()
+    own = BASELINES["probe"](components=3, cs=[0.5]).fit(data.split["train"], data.split["val"])
+    given.fit(data.split["train"], data.split["val"])
+    for s in data.split["test"]:
+        np.testing.assert_array_equal(given.score(s), own.score(s))
+        assert (given.score(s) != BASELINES["probe"]().fit(data.split["train"], data.split["val"]).score(s)).any()
+    with pytest.raises(ConfigError, match=r"'probe' takes no depth, width\. It takes: cs, components"):
+        BaselineRanking("probe", options={"width": 3, "depth": 1})
+    with pytest.raises(ConfigError, match=r"'random' takes no components\. It takes: none"):
+        BaselineRanking("random", options={"components": 3})

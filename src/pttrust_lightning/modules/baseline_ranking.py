@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pttrust_lightning.baselines import BASELINES, checked_scores
-from pttrust_lightning.baselines.base import rankable_only
+from pttrust_lightning.baselines.base import Baseline, rankable_only
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.metrics.line_ranking import LineRankingMetrics
 from pttrust_lightning.models.calibration import CALIBRATIONS, Calibration, CalibrationName
@@ -37,22 +38,25 @@ class BaselineRanking(LightningModule):
     Args:
         baseline: A key of ``baselines.BASELINES``: ``random``, ``surface``, ``uncertainty``, ``probe``, ...
         calibration: ``temperature`` or ``isotonic``.
+        options: Further arguments of the baseline's constructor: ``{components: 32}`` of the probe, say.
 
     Attributes:
         judges: Whether it was fitted to judge whole snippets.
 
     Raises:
-        ConfigError: There is no such baseline.
+        ConfigError: There is no such baseline, or it takes no such option.
     """
 
-    def __init__(self, baseline: str, calibration: CalibrationName = "temperature") -> None:
+    def __init__(
+        self, baseline: str, calibration: CalibrationName = "temperature", options: dict[str, Any] | None = None
+    ) -> None:
         super().__init__()
         if baseline not in BASELINES:
             raise ConfigError(f"There is no baseline {baseline!r}. Choose one of {', '.join(BASELINES)}.")
         # The command line links these to any module; a checkpoint that named them could not be tested.
         self.save_hyperparameters(ignore=["d_in", "feature_widths"])
         self.automatic_optimization = False
-        self.baseline = BASELINES[baseline]()
+        self.baseline = _baseline(baseline, options or {})
         self.calibration = CALIBRATIONS[calibration]()
         self.snippet_calibration = CALIBRATIONS[calibration]()
         self.judges = False
@@ -195,3 +199,11 @@ class BaselineRanking(LightningModule):
     def _provenance(self) -> dict[str, Any]:
         data = None if self._trainer is None else getattr(self._trainer, "datamodule", None)
         return dict(getattr(data, "state_provenance", {}))
+
+
+def _baseline(name: str, options: dict[str, Any]) -> Baseline:
+    known = inspect.signature(BASELINES[name]).parameters
+    if unknown := sorted(options.keys() - known.keys()):
+        takes = ", ".join(known) or "none"
+        raise ConfigError(f"options: the baseline {name!r} takes no {', '.join(unknown)}. It takes: {takes}.")
+    return BASELINES[name](**options)
