@@ -371,7 +371,6 @@ def unlabelled_counts(datamodule: UnlabelledStates) -> dict[str, Any]:
         "line_states": cache.n_rows,
         "pairs": cache.n_pairs,
         "left_out": dict(sorted(datamodule.left_out_of_cache().counts.items())),
-        "states_sha256": states_hash(datamodule),
         "llm": _plain(datamodule.state_provenance),
     }
 
