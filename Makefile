@@ -31,7 +31,7 @@ test: setup
 
 # What takes minutes rather than seconds.
 test-slow: setup
-	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist load --durations=0
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --durations=15
 
 lint: setup
 	$(BIN)/ruff check .

@@ -53,10 +53,8 @@ METHODS = {
         "penalty": 10.0,
     },
     **{f"snippet_{head}": {"snippet_head": head} for head in ("rank", "mean", "max")},
-    "snippet_last": {
-        "snippet_head": "last",
-        "sees_other_lines": True,
-    },  # the last line alone knows nothing of the wrong one
+    # alone, the last line knows nothing of the rest
+    "snippet_last": {"snippet_head": "last", "sees_other_lines": True},
     "noisy_or": {"supervision": "verdicts", "snippet_head": "noisy_or"},
     "attention": {"supervision": "verdicts", "snippet_head": "attention"},
 }

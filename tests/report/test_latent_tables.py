@@ -42,25 +42,10 @@ def test_the_table_is_a_record_a_latent(tmp_path):
     assert records[0]["odds_ratio"] is None and records[0]["mean_activation"] is None
     assert records[0]["top_lines"] == []
     assert {name: records[1][name] for name in ("n_fired", "q", "auroc")} == {"n_fired": 2, "q": 0.01, "auroc": 0.625}
+    alike = {"snippet": "a.py::f", "kind": "code", "activation": 1.5, "n_alike": 2}
     assert records[1]["top_lines"] == [
-        {
-            "snippet": "a.py::f",
-            "line": 3,
-            "text": "    return x",
-            "wrong": True,
-            "kind": "code",
-            "activation": 1.5,
-            "n_alike": 2,
-        },
-        {
-            "snippet": "a.py::f",
-            "line": 0,
-            "text": "def f(x | y):",
-            "wrong": False,
-            "kind": "code",
-            "activation": 1.5,
-            "n_alike": 2,
-        },
+        {**alike, "line": 3, "text": "    return x", "wrong": True},
+        {**alike, "line": 0, "text": "def f(x | y):", "wrong": False},
     ]
     assert len({frozenset(r) for r in records}) == 1
     before = text, (tmp_path / "new" / "latents.md").read_text()

@@ -20,14 +20,11 @@ from pttrust_lightning.datamodules.cached_states import CachedStates
 from pttrust_lightning.datamodules.labelled import LabelledLines, eligible_lines
 from pttrust_lightning.datamodules.unlabelled import UnlabelledStates
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.tools.benchmark.settings import GeneralisedField
+from pttrust_lightning.tools.benchmark.settings import GeneralisedField, Layer
 from pttrust_lightning.tools.extract import build
 from pttrust_lightning.types import BoolArray, IntArray, LabelledSplits, LineRule
 
 D = TypeVar("D", bound=CachedStates)
-
-Layer = int | tuple[int, ...]
-"""A block of the LLM, or several whose states are put together."""
 
 
 def layer_name(layer: Layer) -> int | str:
@@ -215,7 +212,7 @@ class BenchmarkData:
                 else:
                     data.setup("validate")
                 labels = labels_hash(data)
-                counts |= {"labels_sha256": labels, "states_sha256": states, "llm": _plain(data.state_provenance)}
+                counts |= {"labels_sha256": labels, "states_sha256": states, "llm": data.state_provenance}
             self._read[asked] = StageData(configs, tuple(options), states + labels, counts, lines, test)
         return self._read[asked]
 
@@ -354,12 +351,6 @@ def _hash(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _plain(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON has it."""
-    plain: dict[str, Any] = json.loads(json.dumps(provenance))
-    return plain
-
-
 def unlabelled_counts(datamodule: UnlabelledStates) -> dict[str, Any]:
     """What stage 1 was trained on."""
     cache = datamodule.cache
@@ -371,7 +362,7 @@ def unlabelled_counts(datamodule: UnlabelledStates) -> dict[str, Any]:
         "line_states": cache.n_rows,
         "pairs": cache.n_pairs,
         "left_out": dict(sorted(datamodule.left_out_of_cache().counts.items())),
-        "llm": _plain(datamodule.state_provenance),
+        "llm": json.loads(json.dumps(datamodule.state_provenance)),
     }
 
 

@@ -14,8 +14,8 @@ import torch
 
 from pttrust_lightning import __version__
 from pttrust_lightning.baselines import BASELINES
-from pttrust_lightning.tools.benchmark.data import BenchmarkData, Layer, Point, StageData, names_data
-from pttrust_lightning.tools.benchmark.settings import Benchmark, Variant
+from pttrust_lightning.tools.benchmark.data import BenchmarkData, Point, StageData, names_data
+from pttrust_lightning.tools.benchmark.settings import Benchmark, Layer, Variant
 from pttrust_lightning.types import LineRule
 
 ENCODER = "--model.init_args.encoder="

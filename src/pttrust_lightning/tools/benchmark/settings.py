@@ -13,6 +13,9 @@ from pttrust_lightning.types import LineRule
 GeneralisedField = Literal["language", "task", "data_set"]
 """What a generalisation matrix may be over."""
 
+Layer = int | tuple[int, ...]
+"""A block of the LLM, or several whose states are put together."""
+
 
 class Variant(TypedDict, total=False):
     """A way to run the method.
@@ -143,7 +146,7 @@ class Benchmark:
             _check_choices(variant.get("choose", {}) | variant.get("choose_pretrain", {}))
 
     @property
-    def layers_of_states(self) -> list[int | tuple[int, ...]]:
+    def layers_of_states(self) -> list[Layer]:
         """The layers, those that are put together as tuples."""
         return [layer if isinstance(layer, int) else tuple(layer) for layer in self.layers]
 
