@@ -60,8 +60,12 @@ def two_sets(tmp_path_factory):
         if kind == "DebugBench":
             sources[name]["init_args"]["with_prompt"] = True
 
-    def options(include_correct):
+    def options(include_correct, implanted=False):
         own = {n: {**s, "init_args": s["init_args"] | {"include_correct": include_correct}} for n, s in sources.items()}
+        if implanted:  # Python of two tasks
+            library = {"class_path": "StandardLibrary", "init_args": {"unit": "function", "portion": [0.5, 0.55]}}
+            second = {"class_path": "ImplantedBugs", "init_args": {"corpus": library, "limit": 48}}
+            own = {"first": own["first"], "second": second}
         return f"--data.init_args.snippets.init_args.sources={json.dumps(own)}"
 
     return options
@@ -104,7 +108,7 @@ def small(tmp_path_factory, request):
             if "limit" in inner.get("init_args", {}):
                 cached += few_programs(f"{prefix}.init_args.{source}", file.stem)
             if "sources" in inner.get("init_args", {}):
-                cached.append(request.getfixturevalue("two_sets")("verdicts" in file.stem))
+                cached.append(request.getfixturevalue("two_sets")("verdicts" in file.stem, file.stem == "two_tasks"))
         return cached
 
     return options
@@ -256,9 +260,11 @@ SHRUNK = {
     ],
     "llms": ['--baselines=["random","uncertainty"]'],
     "rankers": [WITH_LOOKBACK, '--baselines=["random","lookback"]'],
+    "prompt": ['--baselines=["random"]'],
     "snippet_risk": ['--baselines=["random","attention_probe"]'],
     "stage_1": [ONE_SET, '--baselines=["random","probe_ranker"]'],
     "stage_1_six_sets": ['--baselines=["random"]'],
+    "tasks": ['--baselines=["random"]'],
     "unseen_sets": ['--baselines=["random","probe"]'],
     "verdicts": ["--train_snippets=[6]"],
     "what_the_ranker_sees": [WITH_LOOKBACK, '--baselines=["random"]'],
@@ -267,11 +273,21 @@ SHRUNK = {
 every baseline is run by every_method."""
 
 
-MIXED = {"every_method", "generalisation", "label_counts", "layers", "llms", "stage_1_six_sets", "unseen_sets"}
+MIXED = {
+    "every_method",
+    "generalisation",
+    "label_counts",
+    "layers",
+    "llms",
+    "prompt",
+    "stage_1_six_sets",
+    "tasks",
+    "unseen_sets",
+}
 """Benchmarks whose data is many sets in many languages."""
 
 
-CHOOSES_AS_OTHERS = {"generalisation", "llms", "what_the_ranker_sees"}
+CHOOSES_AS_OTHERS = {"generalisation", "llms", "tasks", "what_the_ranker_sees"}
 """Benchmarks whose variants choose from what unseen_sets chooses from: here from one value."""
 
 
@@ -319,7 +335,7 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
     named = [FILES[name] for name in re.findall(r"\.\./(data/\w+\.yaml)", file.read_text())]
     read = [yaml.safe_load(data.read_text())["data"]["init_args"] for data in named]
     judged, lookback = (any(data.get(what, False) for data in read) for what in ("verdicts", "lookback"))
-    mixed = request.getfixturevalue("two_sets")(judged) if file.stem in MIXED else ""
+    mixed = request.getfixturevalue("two_sets")(judged, file.stem == "tasks") if file.stem in MIXED else ""
     if file.stem != "quickstart":  # figures take seconds: every kind is drawn by test_benchmark_figures
         monkeypatch.setattr("pttrust_lightning.tools.benchmark.command.write_figures", lambda *_: None)
     arguments = benchmark_args(file, tmp_path, mixed)
@@ -378,9 +394,10 @@ def test_benchmark(file, workplace, tmp_path, monkeypatch, capsys, request):
     if "generalise" in written:
         matrices = found["generalisation"]["methods"]
         assert matrices.keys() == methods
-        assert all(list(cells) == list(cells["all"]) == ["first", "second", "all"] for cells in matrices.values())
-        assert matrices[variants[0]]["first"]["second"] != matrices[variants[0]]["second"]["second"]
-        assert matrices["random"]["first"]["second"]["hit@1"] == matrices["random"]["second"]["second"]["hit@1"]
+        one, two = ("generation", "repair") if file.stem == "tasks" else ("first", "second")
+        assert all(list(cells) == list(cells["all"]) == [one, two, "all"] for cells in matrices.values())
+        assert matrices[variants[0]][one][two] != matrices[variants[0]][two][two]
+        assert matrices["random"][one][two]["hit@1"] == matrices["random"][two][two]["hit@1"]
     if "train_snippets" in written:
         curve = found["learning_curve"]["methods"]
         assert curve.keys() == methods

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -217,12 +217,23 @@ class LabelledLines(CachedStates):
             self._read = self.snippets.snippets(exclusions), exclusions
         return self._read
 
+    def assigned(self) -> list[tuple[LabelledSnippet, Split | None]]:
+        """Every snippet with the split that it falls into; None where that split does not keep it. Needs no states.
+
+        Raises:
+            ConfigError: As :meth:`splits`. ``only`` names what no snippet has.
+        """
+        snippets, _ = self._snippets()
+        self._check_only(snippets)
+        split = self.splits(snippets)
+        return [(s, name if self.keeps(name, s) else None) for s, name in zip(snippets, split, strict=True)]
+
     def code(self) -> dict[str, str]:
         """The code of every snippet, by its id."""
         return {snippet.id: snippet.code for snippet in self._snippets()[0]}
 
     def setup(self, stage: str) -> None:
-        """Join labels and states, and split by problem.
+        """Split by problem, whatever states there are, and join labels and states.
 
         Raises:
             CacheError: The cache is missing, incomplete or damaged, or comes from another LLM.
@@ -230,12 +241,12 @@ class LabelledLines(CachedStates):
                 ``verdicts``, without a correct or a wrong one. Then the training split needs none that can be ranked.
                 Or fewer to train on than ``train_snippets``.
         """
-        snippets, _ = self._snippets()
         cache = self.open_cache()
         self.cache = cache
         self.exclusions = Exclusions()
-        joined: list[SnippetStates] = []
-        for snippet in snippets:
+        self.split: dict[Split, list[SnippetStates]] = {"train": [], "val": [], "test": []}
+        n_joined = 0
+        for snippet, name in self.assigned():
             if snippet.id not in cache:
                 self.exclusions.add(NO_STATES, snippet.id)
                 continue
@@ -248,15 +259,11 @@ class LabelledLines(CachedStates):
             item = SnippetStates(snippet, lines, labels)
             if not item.rankable:
                 self.exclusions.add(NOT_RANKABLE, snippet.id)
-            joined.append(item)
-        self._check_only([s.snippet for s in joined])
-        split = self.splits([s.snippet for s in joined])
-        self.split: dict[Split, list[SnippetStates]] = {"train": [], "val": [], "test": []}
-        for item, name in zip(joined, split, strict=True):
-            if self.keeps(name, item.snippet):
-                self.split[name].append(item)
+            n_joined += 1
+            if name is None:
+                self.exclusions.add(LEFT_OUT_OF_SPLIT, snippet.id)
             else:
-                self.exclusions.add(LEFT_OUT_OF_SPLIT, item.snippet.id)
+                self.split[name].append(item)
         if self.train_snippets is not None:
             train = self.split["train"]
             problems, rankable = [s.snippet.problem_id for s in train], [s.rankable for s in train]
@@ -272,7 +279,7 @@ class LabelledLines(CachedStates):
             if not self.rankable(name) and not (self.verdicts and name == "train"):
                 raise ConfigError(
                     f"The {name} split has no snippet with a wrong line among at least two scored lines "
-                    f"({len(part)} snippets of {len(joined)}). Add labelled snippets or change the fractions."
+                    f"({len(part)} snippets of {n_joined}). Add labelled snippets or change the fractions."
                 )
         if stage == "fit":
             for line in self.exclusions.describe():
@@ -381,11 +388,9 @@ def _without_prompt(program: Program) -> Program:
     return dataclasses.replace(program, prompt="")
 
 
-def eligible_lines(items: Sequence[SnippetStates]) -> dict[str, BoolArray]:
-    """Which scored lines of each snippet could be wrong at all, by the snippet's id, ``(T,)`` each."""
-    return {
-        s.snippet.id: np.array(could_be_wrong(s.snippet.code, s.snippet.language))[s.lines.line_numbers] for s in items
-    }
+def eligible_lines(snippets: Iterable[LabelledSnippet]) -> dict[str, BoolArray]:
+    """Which lines of each snippet's code could be wrong at all, by the snippet's id; as long as the code has lines."""
+    return {s.id: np.array(could_be_wrong(s.code, s.language)) for s in snippets}
 
 
 class DescribedSnippet(NamedTuple):

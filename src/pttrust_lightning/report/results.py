@@ -68,7 +68,8 @@ def markdown(results: Results) -> str:
     lines = [
         f"`{results.name}`, {_seeds(results)}: {test['snippets']} test snippets, {test['lines']} lines, "
         f"{test['wrong_lines']} of them wrong; 95 % bootstrap intervals over snippets"
-        f"{' and training runs' if len(results.seeds) > 1 else ''}.{_origin(results.data.get('labelled', {}))}",
+        f"{' and training runs' if len(results.seeds) > 1 else ''}.{_left_out(test)}"
+        f"{_origin(results.data.get('labelled', {}))}",
         "",
         "| method | " + " | ".join(_heading(m) for m in SHOWN) + " |",
         "|---|" + "---|" * len(SHOWN),
@@ -86,6 +87,16 @@ def markdown(results: Results) -> str:
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += [*_snippet_tables(results), "", verdict(results)]
     return "\n".join(lines) + "\n"
+
+
+def _left_out(test: Mapping[str, Any]) -> str:
+    """What not every method scored, and so is in no figure; nothing where they all scored the same."""
+    if "lines_left_out" not in test:
+        return ""
+    return (
+        f" Left out, for not every method scored them: {test['lines_left_out']} lines, with all lines of "
+        f"{test['snippets_left_out']} snippets."
+    )
 
 
 def _origin(labelled: Mapping[str, Any]) -> str:
@@ -138,6 +149,8 @@ def print_results(results: Results, console: Console | None = None) -> None:
     console.print(_console_table(results.methods, SHOWN[:half], title=title))
     note = "below each value its 95 % interval; ↓: the lower, the better"
     console.print(_console_table(results.methods, SHOWN[half:], caption=note))
+    if left_out := _left_out(test):
+        console.print(left_out.strip())
     if results.differences:
         title, note = f"{results.first} minus each other method, paired", "* the 95 % interval leaves out 0"
         console.print(_console_table(results.differences, COMPARED, title=title, caption=note, signed=True))

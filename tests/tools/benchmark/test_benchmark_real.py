@@ -110,6 +110,31 @@ def test_processes_give_the_same_bytes(data_configs):
     assert "epoch 1/2" in (folder / "jobs2" / "logs" / "finetune-raw-fold0.log").read_text()
 
 
+def test_methods_that_score_other_lines_are_compared_on_those_of_all(data_configs, capsys):
+    """One reads the LLM's whole context, another a short one: the longer programs lose lines, and keep their folds."""
+    raw = ["--model.init_args.encoder=null", "--model.init_args.raw_states=true"]
+    short = ["--data.init_args.states.context_length=42", f"--data.init_args.cache_dir={data_configs / 'short'}"]
+    variants = {"whole": {"finetune_args": raw}, "short": {"finetune_args": [*raw, *short]}}
+    assert main(settings(data_configs, variants=variants, baselines=["random"])) == 0
+    out = data_configs / "out"
+    own, compared = {}, {}
+    for name in variants:
+        (compared[name],) = [lines(out / "predictions" / "small" / f"{name}.jsonl")]
+        files = [f for fold in (0, 1) for f in (out / f"finetune-{name}-fold{fold}").rglob("predictions-test.jsonl")]
+        own[name] = {s["id"]: set(s["lines"]) for f in files for s in lines(f)}
+    assert len(own["whole"]) == len(own["short"]) == 24
+    common = {name: own["whole"][name] & own["short"][name] for name in own["whole"]}
+    left_out = sum(len(own["whole"][name]) - len(numbers) for name, numbers in common.items())
+    assert 0 < left_out < 48
+    for name in variants:
+        assert {s["id"]: set(s["lines"]) for s in compared[name]} == {n: c for n, c in common.items() if c}
+    test = json.loads((out / "results.json").read_text())["data_sets"]["small"]["data"]["test"]
+    assert (test["lines_left_out"], test["snippets_left_out"]) == (left_out, sum(not c for c in common.values()))
+    said = f"{left_out} lines"
+    assert said in (out / "results.md").read_text()
+    assert said in capsys.readouterr().out
+
+
 def test_the_test_split_has_no_say_in_what_is_chosen(data_configs):
     """Other labels of the test split change what is reported, and neither the choice nor what it was chosen by."""
     choose = {"model.init_args.lr": [1e-4, 1e-1], "model.init_args.hidden": [4, 8]}

@@ -9,7 +9,7 @@ from pathlib import Path
 from pttrust_lightning.parsing import Parser
 from pttrust_lightning.report.benchmark import BenchmarkResults, print_benchmark, write_benchmark
 from pttrust_lightning.tools import RunLightning
-from pttrust_lightning.tools.benchmark.compare import compare, scored_snippets, write_scores
+from pttrust_lightning.tools.benchmark.compare import compare, on_common_lines_by_set, scored_snippets, write_scores
 from pttrust_lightning.tools.benchmark.data import BenchmarkData
 from pttrust_lightning.tools.benchmark.figures import write_figures
 from pttrust_lightning.tools.benchmark.jobs import Jobs, usable_cpus
@@ -69,8 +69,8 @@ def run_benchmark(benchmark: Benchmark, config_folder: Path, lightning: RunLight
         records = jobs.do("stage 2 and baselines", planned.scoring, partial(work, exports=exports))
     finally:
         jobs.close()
-    runs = scored_snippets(planned.scoring, records, output_dir)
-    results = compare(benchmark, planned, data, runs, pretrained, records)
+    runs, common = on_common_lines_by_set(scored_snippets(planned.scoring, records, output_dir))
+    results = compare(benchmark, planned, data, runs, common, pretrained, records)
     write_scores(output_dir / "predictions", benchmark.seeds, runs)
     write_benchmark(output_dir, results)
     write_figures(output_dir / "figures", results, runs)

@@ -8,6 +8,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_info
+
+from pttrust_lightning.errors import ConfigError
+from pttrust_lightning.metrics.common_lines import CommonLines, on_common_lines
 from pttrust_lightning.metrics.evaluation import (
     Estimate,
     evaluate,
@@ -30,7 +34,7 @@ from pttrust_lightning.tools.benchmark.data import BenchmarkData, TestLines, lay
 from pttrust_lightning.tools.benchmark.plan import Method, Plan, ScoringRun, Training
 from pttrust_lightning.tools.benchmark.runs import Record
 from pttrust_lightning.tools.benchmark.settings import Benchmark
-from pttrust_lightning.types import ScoredSnippet
+from pttrust_lightning.types import IntArray, ScoredSnippet
 
 Scored = dict[Training, list[list[ScoredSnippet]]]
 """By what was trained: of each training seed, the test snippets of all folds."""
@@ -50,6 +54,29 @@ def scored_snippets(runs: Sequence[ScoringRun], records: Mapping[str, Record], o
     return scored
 
 
+def on_common_lines_by_set(scored: Scored) -> tuple[Scored, dict[str, CommonLines]]:
+    """What every run of a data set scored, and what that leaves out, by data set.
+
+    Raises:
+        ConfigError: No line of a set was scored by all of its runs.
+    """
+    common: dict[str, CommonLines] = {}
+    kept: Scored = {}
+    for name in dict.fromkeys(training.data_set for training in scored):
+        trainings = [training for training in scored if training.data_set == name]
+        found = on_common_lines([run for training in trainings for run in scored[training]])
+        if not found.runs[0]:
+            raise ConfigError(f"No line of {name} was scored by every method. Give them the same test snippets.")
+        if found.lines_left_out:
+            rank_zero_info(
+                f"{name}: {found.lines_left_out} lines are left out of all figures, for not every method scored them"
+            )
+        runs = iter(found.runs)
+        kept |= {training: list(itertools.islice(runs, len(scored[training]))) for training in trainings}
+        common[name] = found
+    return kept, common
+
+
 def write_scores(folder: Path, seeds: Sequence[int], scored: Scored) -> None:
     """Write every method's scores as ``<data set>/<method>.jsonl``, which says too what part was learned from."""
     for training, runs in scored.items():
@@ -63,6 +90,7 @@ def compare(
     planned: Plan,
     data: BenchmarkData,
     scored: Scored,
+    common: Mapping[str, CommonLines],
     pretrained: Mapping[str, Record],
     records: Mapping[str, Record],
 ) -> BenchmarkResults:
@@ -72,7 +100,8 @@ def compare(
         benchmark: The settings.
         planned: Its runs.
         data: What they read.
-        scored: What they scored.
+        scored: What they scored, all of them the same lines.
+        common: What that leaves out, by data set.
         pretrained: What the runs of stage 1 came to.
         records: What the others came to.
     """
@@ -85,24 +114,34 @@ def compare(
         benchmark=benchmark.name,
         seeds=benchmark.seeds,
         data=stage_1,
-        data_sets={name: _of_data_set(benchmark, planned, data, scored, records, name) for name in data.sets},
+        data_sets={
+            name: _of_data_set(benchmark, planned, data, scored, common[name], records, name) for name in data.sets
+        },
     )
 
 
 def _of_data_set(
-    benchmark: Benchmark, planned: Plan, data: BenchmarkData, scored: Scored, records: Mapping[str, Record], name: str
+    benchmark: Benchmark,
+    planned: Plan,
+    data: BenchmarkData,
+    scored: Scored,
+    common: CommonLines,
+    records: Mapping[str, Record],
+    name: str,
 ) -> DataSetResults:
     samples, seed = benchmark.bootstrap_samples, benchmark.seeds[0]
     first, *others = (method.name for method in planned.methods)
     lines = data.test_lines(name)
     runs = {method: _with_tokens(scored[Training(name, method)], lines) for method in (first, *others)}
-    evaluations = {m: evaluate_runs(own, samples, seed, eligible=lines.eligible) for m, own in runs.items()}
+    eligible = {s.snippet_id: lines.eligible[s.snippet_id][s.line_numbers] for s in itertools.chain(*runs[first])}
+    evaluations = {m: evaluate_runs(own, samples, seed, eligible=eligible) for m, own in runs.items()}
     of_first = evaluations[first]
     counts = data.counts(name)
     tested = {
         "snippets": of_first.n_snippets,
         "lines": of_first.n_lines,
         "wrong_lines": of_first.n_wrong_lines,
+        **_left_out(common),
     }
     if judged := next((e for e in evaluations.values() if e.n_judged), None):
         tested |= {"judged_snippets": judged.n_judged, "judged_wrong_snippets": judged.n_judged_wrong}
@@ -119,7 +158,7 @@ def _of_data_set(
         if size is None:
             return table.methods[method]
         own = _with_tokens(scored[Training(name, method, size)], lines)
-        return evaluate_runs(own, samples, seed, eligible=lines.eligible).metrics
+        return evaluate_runs(own, samples, seed, eligible=eligible).metrics
 
     return DataSetResults(
         table=table,
@@ -134,7 +173,19 @@ def _of_data_set(
 
 def _with_tokens(runs: Sequence[Sequence[ScoredSnippet]], lines: TestLines) -> list[list[ScoredSnippet]]:
     """The snippets with their lines' numbers of tokens, which files of predictions do not have."""
-    return [[s._replace(line_tokens=lines.tokens[s.snippet_id]) for s in run] for run in runs]
+
+    def of(snippet: ScoredSnippet) -> IntArray | None:
+        tokens = lines.tokens[snippet.snippet_id]
+        return None if tokens is None else tokens[snippet.line_numbers]
+
+    return [[s._replace(line_tokens=of(s)) for s in run] for run in runs]
+
+
+def _left_out(common: CommonLines) -> dict[str, int]:
+    """What not every method scored; nothing where they all scored the same."""
+    if not common.lines_left_out:
+        return {}
+    return {"lines_left_out": common.lines_left_out, "snippets_left_out": common.snippets_left_out}
 
 
 def _each_run(runs: Sequence[Sequence[ScoredSnippet]]) -> dict[str, list[float]]:

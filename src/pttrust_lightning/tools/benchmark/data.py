@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import yaml
 from lightning.pytorch.utilities import rank_zero_info
 
@@ -22,7 +23,7 @@ from pttrust_lightning.datamodules.unlabelled import UnlabelledStates
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.tools.benchmark.settings import GeneralisedField, Layer
 from pttrust_lightning.tools.extract import build
-from pttrust_lightning.types import BoolArray, IntArray, LabelledSplits, LineRule
+from pttrust_lightning.types import BoolArray, IntArray, LabelledSplits, LineRule, LineStates
 
 D = TypeVar("D", bound=CachedStates)
 
@@ -51,11 +52,11 @@ class Point(NamedTuple):
 
 
 class TestLines(NamedTuple):
-    """What is known of the test snippets' scored lines beside their scores, by the snippet's id, ``(T,)`` each.
+    """What is known of the test snippets' lines beside their scores, by the snippet's id.
 
     Attributes:
-        eligible: Which of them could be wrong at all.
-        tokens: How many tokens each has; None in caches that do not have it.
+        eligible: Which lines could be wrong at all, as long as the code has lines.
+        tokens: How many tokens each line has, as long; None in caches that do not have it. 0 for lines without a score.
         parts: Of what language (task, data set) the snippet is, where the benchmark generalises over these.
     """
 
@@ -72,7 +73,7 @@ class StageData(NamedTuple):
         options: Of ``pttrust fit``: where the states are read.
         fingerprint: Changes with the states and the labels.
         counts: What it holds, for the report.
-        lines: Changes with which lines are scored.
+        folds: Changes with the code, its wrong lines and which fold each snippet falls into; not with the states.
         test: What is known of the test snippets' lines, of all folds; nothing of stage 1's data.
     """
 
@@ -80,7 +81,7 @@ class StageData(NamedTuple):
     options: tuple[str, ...]
     fingerprint: str
     counts: dict[str, Any]
-    lines: str
+    folds: str
     test: TestLines
 
 
@@ -110,7 +111,7 @@ class BenchmarkData:
         self._folds, self._sizes = folds, list(train_snippets)
         self._layers = sorted({block for layer in layers for block in ((layer,) if isinstance(layer, int) else layer)})
         self._read: dict[tuple[str, ...], StageData] = {}
-        self._lines: dict[str, str] = {}
+        self._of_folds: dict[str, str] = {}
         self._counts: dict[str, dict[str, Any]] = {}
         self._test: dict[str, TestLines] = {}
 
@@ -151,16 +152,15 @@ class BenchmarkData:
             point: Where states are read.
 
         Raises:
-            ConfigError: The data is not of stage 2, holds too little for the folds or the learning curve, or other
-                lines are scored at this point than at another.
+            ConfigError: The data is not of stage 2, holds too little for the folds or the learning curve, or has other
+                snippets, labels or folds than another method's.
             PtTrustError: The data cannot be read.
         """
         read = self._data(data_set, (*self.sets[data_set], *further), args, point)
-        if self._lines.setdefault(data_set, read.lines) != read.lines:
+        if self._of_folds.setdefault(data_set, read.folds) != read.folds:
             raise ConfigError(
-                f"The data of {data_set} has other scored lines, labels or splits in one variant, layer or line rule "
-                "than in another, so that methods cannot be compared. Where lines lie at the end of the context, raise "
-                "context_length."
+                f"The data of {data_set} has other snippets, labels or folds in one variant than in another, so that "
+                "methods cannot be compared. Give every variant the same snippets and split_seed."
             )
         self._counts.setdefault(data_set, read.counts)
         self._test.setdefault(data_set, read.test)
@@ -205,15 +205,15 @@ class BenchmarkData:
             options = self._states_options(given, kind, point)
             data = _built([*given, *options], kind)
             data.prepare_data()
-            states, labels, counts, lines, test = states_hash(data), "", {}, "", TestLines({}, {}, {})
+            states, labels, counts, folds, test = states_hash(data), "", {}, "", TestLines({}, {}, {})
             if isinstance(data, LabelledLines):
                 if name in self.sets:
-                    counts, lines = self._labelled_counts(name, data, test), lines_hash(data)
+                    counts, folds = self._labelled_counts(name, data, test), folds_hash(data)
                 else:
                     data.setup("validate")
                 labels = labels_hash(data)
                 counts |= {"labels_sha256": labels, "states_sha256": states, "llm": data.state_provenance}
-            self._read[asked] = StageData(configs, tuple(options), states + labels, counts, lines, test)
+            self._read[asked] = StageData(configs, tuple(options), states + labels, counts, folds, test)
         return self._read[asked]
 
     def _states_options(self, given: Sequence[str], kind: type[CachedStates], point: Point) -> list[str]:
@@ -244,8 +244,9 @@ class BenchmarkData:
                 test.parts.update({s.snippet.id: getattr(s.snippet, self._generalise) for s in data.split["test"]})
                 self._check_parts(name, data, fold)
             trained_on.append(len(data.rankable("train")))
-            test.eligible.update(eligible_lines(data.split["test"]))
-            test.tokens.update({s.snippet.id: s.lines.line_tokens for s in data.split["test"]})
+            test.eligible.update(eligible_lines(s.snippet for s in data.split["test"]))
+            lines = {s.snippet.id: s.lines for s in data.split["test"]}
+            test.tokens.update({name: _tokens(own, len(test.eligible[name])) for name, own in lines.items()})
         for size in self._sizes:
             if size > min(trained_on):
                 raise ConfigError(
@@ -341,10 +342,18 @@ def labels_hash(data: LabelledLines) -> str:
     return _hash(sorted((dataclasses.asdict(s) for s in snippets), key=lambda s: str(s["id"])))
 
 
-def lines_hash(data: LabelledLines) -> str:
-    """Of the scored lines of the test split and their labels; the data must be set up."""
-    lines = [[s.snippet.id, s.lines.line_numbers.tolist(), s.labels.tolist()] for s in data.split["test"]]
-    return _hash(sorted(lines))
+def folds_hash(data: LabelledLines) -> str:
+    """Of every snippet, with its wrong lines and the split that it falls into; whatever the states are."""
+    return _hash(sorted([s.id, s.code, list(s.wrong_lines), split] for s, split in data.assigned()))
+
+
+def _tokens(lines: LineStates, n_lines: int) -> IntArray | None:
+    """Tokens of each of the code's lines, ``(n_lines,)``; None where the cache does not have them."""
+    if lines.line_tokens is None:
+        return None
+    tokens = np.zeros(n_lines, dtype=np.int64)
+    tokens[lines.line_numbers] = lines.line_tokens
+    return tokens
 
 
 def _hash(content: Any) -> str:
