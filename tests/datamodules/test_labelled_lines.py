@@ -185,6 +185,19 @@ def test_with_verdicts_the_training_split_needs_no_line_labels(make):
                 data.setup("fit")
 
 
+def test_the_split_is_the_same_whatever_states_there_are(ready, make):
+    """A prompt that fills the context leaves a snippet without any: the others stay where they are."""
+    long = [dataclasses.replace(s, prompt="word " * 600) if i % 5 == 0 else s for i, s in enumerate(SNIPPETS)]
+    settings = {"val_fraction": 0.3, "test_fraction": 0.3}
+    data = ready(long, **settings)
+    found = {s.snippet.id: name for name, part in data.split.items() for s in part}
+    assert 0 < data.exclusions.counts[NO_STATES] < len(long) / 2
+    assert len(found) == len(long) - data.exclusions.counts[NO_STATES]
+    assigned = {s.id: name for s, name in make(long, **settings).assigned()}
+    assert assigned.keys() == {s.id for s in long}
+    assert found == {name: split for name, split in assigned.items() if name in found}
+
+
 def test_a_smaller_training_set_is_the_first_part_of_a_larger_one(ready):
     whole = ready()
     every = {s.snippet.id for s in whole.split["train"]}

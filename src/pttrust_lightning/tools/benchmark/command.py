@@ -41,10 +41,11 @@ def run_benchmark(benchmark: Benchmark, config_folder: Path, lightning: RunLight
         lightning: Runs a Lightning subcommand.
 
     Returns:
-        Estimates of every method, on the same snippets, by data set.
+        Estimates of every method, on the lines that all of them scored, by data set.
 
     Raises:
-        ConfigError: A stage's data is not of the stage's kind, or the stage writes no predictions.
+        ConfigError: A stage's data is not of the stage's kind, or the stage writes no predictions; or no line
+            of a set was scored by all methods.
         PtTrustError: The data cannot be read, before anything is trained; or a run failed.
     """
     output_dir = Path(benchmark.output_dir)

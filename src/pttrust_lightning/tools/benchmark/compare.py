@@ -1,4 +1,4 @@
-"""From the runs of a benchmark to its results: every method on the same snippets."""
+"""From the runs of a benchmark to its results: every method on the same lines of the same snippets."""
 
 from __future__ import annotations
 
