@@ -5,6 +5,7 @@ This is a leaf module: it imports nothing from the rest of the package.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,8 @@ class LabelledSnippet:
         label_source: Where the label comes from (``diff``, ``implanted:<operator>``, ``human``, ...).
         bug_type: What kind of bug it is, as its source or the operator that made it names it; empty where not known.
         data_set: The set it is of, where several are mixed; empty elsewhere.
+        relevance: How much each wrong line matters, above 0, as many as there are wrong lines; empty where each counts
+            as 1.
     """
 
     id: str
@@ -84,6 +87,15 @@ class LabelledSnippet:
     label_source: str
     bug_type: str = ""
     data_set: str = ""
+    relevance: tuple[float, ...] = ()
+
+    def relevance_of(self, numbers: IntArray) -> FloatArray:
+        """The relevance of lines by their 0-based numbers, ``(T,)``; 0 where a line is not known to be wrong.
+
+        In single precision, so that methods which see tensors and methods which see arrays see the same.
+        """
+        grades = dict(zip(self.wrong_lines, self.relevance or itertools.repeat(1.0), strict=False))
+        return np.array([grades.get(number, 0.0) for number in numbers.tolist()], dtype=np.float32).astype(np.float64)
 
     def program(self) -> Program:
         """The snippet without its labels, as the LLM reads it."""

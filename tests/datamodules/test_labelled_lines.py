@@ -304,6 +304,23 @@ def test_token_probabilities_are_kept_where_asked_for(ready, gpt2):
         np.testing.assert_allclose(found[expected.program_id].uncertainty, expected.uncertainty, rtol=1e-4, atol=1e-5)
 
 
+def test_graded_lines_have_their_relevance(ready):
+    graded = [dataclasses.replace(s, relevance=(2.0, 0.2)[: len(s.wrong_lines)]) for s in SNIPPETS]
+    given = {s.id: dict(zip(s.wrong_lines, s.relevance, strict=True)) for s in graded}
+    data, plain = ready(graded), ready()
+    seen = 0
+    for name, part in data.split.items():
+        for item, same in zip(part, plain.split[name], strict=True):
+            numbers = item.lines.line_numbers.tolist()
+            assert item.labels.tolist() == [float(np.float32(given[item.snippet.id].get(n, 0.0))) for n in numbers]
+            assert ((item.labels > 0) == (same.labels == 1)).all()
+            seen += (item.labels == np.float32(0.2)).sum()
+    assert seen == 6
+    assert data.exclusions.counts == plain.exclusions.counts
+    batch = next(iter(data.train_dataloader()))
+    assert 2.0 in batch.labels
+
+
 def test_wrong_lines_beyond_the_context_are_counted(ready):
     long = snippet(50, code="x = 1\n" * 40, wrong=(0, 30, 39))
     hopeless = snippet(51, code="x = 1\n", wrong=(0,), prompt="word " * 60)

@@ -254,8 +254,8 @@ class LabelledLines(CachedStates):
             if lines is None:
                 self.exclusions.add(NO_DIFFERENCE, snippet.id)
                 continue
-            labels = np.isin(lines.line_numbers, snippet.wrong_lines).astype(np.float64)
-            self.exclusions.add(UNSCORED_WRONG_LINES, snippet.id, len(snippet.wrong_lines) - int(labels.sum()))
+            labels = snippet.relevance_of(lines.line_numbers)
+            self.exclusions.add(UNSCORED_WRONG_LINES, snippet.id, len(snippet.wrong_lines) - int((labels > 0).sum()))
             item = SnippetStates(snippet, lines, labels)
             if not item.rankable:
                 self.exclusions.add(NOT_RANKABLE, snippet.id)

@@ -16,6 +16,7 @@ from pttrust_lightning.types import Exclusions, LabelledSnippet
 
 PROPERTY = settings(deadline=None, derandomize=True)
 ENCODABLE = st.text(st.characters(codec="utf-8"), max_size=20)
+GRADE = st.floats(min_value=1e-6, max_value=1e6)
 FULL = {
     "id": "s1",
     "problem_id": "p1",
@@ -24,6 +25,7 @@ FULL = {
     "prompt": "int f(",
     "code": "a\n\nb\n",
     "wrong_lines": [0, 2],
+    "relevance": [1, 0.5],
     "correct": False,
     "label_source": "diff",
     "bug_type": "wrong bound",
@@ -56,6 +58,7 @@ def snippets(draw: st.DrawFn) -> LabelledSnippet:
         correct=False if wrong else draw(st.booleans()),
         label_source=draw(ENCODABLE),
         bug_type=draw(ENCODABLE),
+        relevance=draw(st.just(()) | st.tuples(*[GRADE] * len(wrong))),
     )
 
 
@@ -72,7 +75,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, drawn):
 def test_all_fields(tmp_path):
     (snippet,) = read(written(tmp_path, FULL))
     assert snippet == LabelledSnippet(
-        "s1", "p1", "java", "repair", "int f(", "a\n\nb\n", (0, 2), False, "diff", "wrong bound"
+        "s1", "p1", "java", "repair", "int f(", "a\n\nb\n", (0, 2), False, "diff", "wrong bound", relevance=(1.0, 0.5)
     )
     assert set(FULL) == set(FIELDS)
 
@@ -115,6 +118,14 @@ def without(field: str) -> dict[str, object]:
         (FULL | {"wrong_lines": [1]}, "wrong_lines", "line 1 is blank"),
         (FULL | {"wrong_lines": [2, 0]}, "wrong_lines", "0 follows 2; the numbers must increase strictly"),
         (FULL | {"wrong_lines": [0, 0]}, "wrong_lines", "0 follows 0"),
+        (FULL | {"relevance": 1}, "relevance", "not a list"),
+        (FULL | {"relevance": [1]}, "relevance", r"1 number\(s\) for 2 wrong line\(s\)"),
+        (FULL | {"relevance": [1, True]}, "relevance", "True is not a number above 0"),
+        (FULL | {"relevance": [1, "2"]}, "relevance", "'2' is not a number above 0"),
+        (FULL | {"relevance": [1, 0]}, "relevance", "0 is not a number above 0 .*Leave lines"),
+        (FULL | {"relevance": [1, float("nan")]}, "relevance", "nan is not a number above 0"),
+        (FULL | {"relevance": [1, 1e-9]}, "relevance", r"1e-09 is not a number above 0 \(from 1e-06 to 1e\+06\)"),
+        (FULL | {"relevance": [1, float("inf")]}, "relevance", "inf is not a number above 0"),
         (FULL | {"correct": True}, "correct", r"true, but wrong_lines names 2 line\(s\)"),
         (FULL | {"correct": "false"}, "correct", "'false' is not a boolean"),
         (FULL | {"correct": 0}, "correct", "0 is not a boolean"),

@@ -135,6 +135,24 @@ def test_methods_that_score_other_lines_are_compared_on_those_of_all(data_config
     assert said in capsys.readouterr().out
 
 
+def test_grades_change_what_is_learned_and_the_run(data_configs):
+    """Every snippet has two wrong lines, the second of which counts as much, more, or less."""
+    found = []
+    for grade in (None, 3.0, 0.2):
+        records = lines(data_configs / "labels.jsonl")
+        for i, r in enumerate(records):
+            r["wrong_lines"] = [i % 3, 3]
+            r["relevance"] = grade and [1.0, grade]
+        (data_configs / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+        assert main(settings(data_configs, baselines=["random"])) == 0
+        found.append(json.loads((data_configs / "out" / "results.json").read_text())["data_sets"]["small"])
+    plain, more, less = (f["methods"]["raw"] for f in found)
+    assert len({f["data"]["labelled"]["labels_sha256"] for f in found}) == 3
+    assert len({metrics["ndcg"]["value"] for metrics in (plain, more, less)}) == 3
+    assert len({f["methods"]["random"]["hit@1"]["value"] for f in found}) == 1, "any above 0 is wrong"
+    assert len({f["methods"]["random"]["ndcg"]["value"] for f in found}) == 3
+
+
 def test_the_test_split_has_no_say_in_what_is_chosen(data_configs):
     """Other labels of the test split change what is reported, and neither the choice nor what it was chosen by."""
     choose = {"model.init_args.lr": [1e-4, 1e-1], "model.init_args.hidden": [4, 8]}

@@ -5,6 +5,7 @@ r"""Labelled snippets in: the labelled-lines JSONL, one snippet a line.
 | ``id`` | string, unique in the file | refused |
 | ``code`` | string with a non-blank line | refused |
 | ``wrong_lines`` | 0-based line numbers, strictly increasing, non-blank lines | empty, if ``correct`` is given |
+| ``relevance`` | numbers above 0, as many as ``wrong_lines``: how much each matters | 1 each |
 | ``correct`` | boolean | true if there is no wrong line |
 | ``problem_id`` | string | the ``id`` |
 | ``language`` | string; ``Python3``, ``c++``, ``js``, ... by their one name, others in lower case | ``python`` |
@@ -38,10 +39,14 @@ FIELDS: tuple[str, ...] = (
     "prompt",
     "code",
     "wrong_lines",
+    "relevance",
     "correct",
     "label_source",
     "bug_type",
 )
+
+SMALLEST_RELEVANCE = 1e-6
+"""What is further from 1 than this and its inverse is taken for a mistake, and would get lost in single precision."""
 
 
 class JsonlLabelled(LabelledSource):
@@ -92,7 +97,8 @@ def write_jsonl(path: str, snippets: Iterable[LabelledSnippet]) -> None:
 
 def _fields(snippet: LabelledSnippet) -> dict[str, object]:
     values = asdict(snippet)
-    return {field: list(values[field]) if field == "wrong_lines" else values[field] for field in FIELDS}
+    given = [field for field in FIELDS if field != "relevance" or snippet.relevance]
+    return {field: list(values[field]) if isinstance(values[field], tuple) else values[field] for field in given}
 
 
 def _checked(records: Iterable[Record]) -> list[LabelledSnippet]:
@@ -131,6 +137,7 @@ def snippet_of(record: Record) -> LabelledSnippet:
         correct=_correct(record, wrong_lines),
         label_source=record.text("label_source", default="human"),
         bug_type=record.text("bug_type", default=""),
+        relevance=_relevance(record, len(wrong_lines)),
     )
 
 
@@ -159,6 +166,23 @@ def _wrong_lines(record: Record, code: str) -> tuple[int, ...]:
             raise record.error(field, problem, "Mark the line of code instead; lines count from 0.")
         previous = number
     return tuple(value)
+
+
+def _relevance(record: Record, n_wrong_lines: int) -> tuple[float, ...]:
+    field = "relevance"
+    if not record.has(field):
+        return ()
+    value = record.fields[field]
+    if not isinstance(value, list):
+        raise record.error(field, "not a list", "Write it as a list of numbers, such as [1, 0.5].")
+    if len(value) != n_wrong_lines:
+        problem = f"{len(value)} number(s) for {n_wrong_lines} wrong line(s)"
+        raise record.error(field, problem, "Give each of wrong_lines one, in the same order.")
+    for number in value:
+        if type(number) not in (int, float) or not SMALLEST_RELEVANCE <= number <= 1 / SMALLEST_RELEVANCE:
+            problem = f"{number!r} is not a number above 0 (from {SMALLEST_RELEVANCE:g} to {1 / SMALLEST_RELEVANCE:g})"
+            raise record.error(field, problem, "Leave lines that do not matter out of wrong_lines.")
+    return tuple(map(float, value))
 
 
 def _correct(record: Record, wrong_lines: tuple[int, ...]) -> bool:

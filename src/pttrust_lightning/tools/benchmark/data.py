@@ -23,7 +23,7 @@ from pttrust_lightning.datamodules.unlabelled import UnlabelledStates
 from pttrust_lightning.errors import ConfigError
 from pttrust_lightning.tools.benchmark.settings import GeneralisedField, Layer
 from pttrust_lightning.tools.extract import build
-from pttrust_lightning.types import BoolArray, IntArray, LabelledSplits, LineRule, LineStates
+from pttrust_lightning.types import BoolArray, IntArray, LabelledSnippet, LabelledSplits, LineRule, LineStates
 
 D = TypeVar("D", bound=CachedStates)
 
@@ -339,12 +339,18 @@ def states_hash(data: CachedStates) -> str:
 def labels_hash(data: LabelledLines) -> str:
     """Of every snippet with its labels; the data must be set up."""
     snippets = [s.snippet for part in data.split.values() for s in part]
-    return _hash(sorted((dataclasses.asdict(s) for s in snippets), key=lambda s: str(s["id"])))
+    return _hash([_known(s) for s in sorted(snippets, key=lambda s: s.id)])
 
 
 def folds_hash(data: LabelledLines) -> str:
     """Of every snippet, with its wrong lines and the split that it falls into; whatever the states are."""
-    return _hash(sorted([s.id, s.code, list(s.wrong_lines), split] for s, split in data.assigned()))
+    return _hash(sorted([s.id, s.code, s.wrong_lines, s.relevance, split] for s, split in data.assigned()))
+
+
+def _known(snippet: LabelledSnippet) -> dict[str, Any]:
+    """All that is known of a snippet; relevance where it was given, so that labels without have the hash they had."""
+    fields = dataclasses.asdict(snippet)
+    return fields if snippet.relevance else {k: v for k, v in fields.items() if k != "relevance"}
 
 
 def _tokens(lines: LineStates, n_lines: int) -> IntArray | None:
