@@ -1,5 +1,6 @@
 import itertools
 import math
+from inspect import signature
 from typing import get_args
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.metrics import ndcg_score
 
 from pttrust_lightning.losses import (
     RANKING_LOSSES,
+    TEMPERED_LOSSES,
     RankingLoss,
     approx_ndcg,
     bce,
@@ -42,6 +44,7 @@ def of_one(logits, relevance):
 
 def test_the_registry_holds_the_names_of_the_type():
     assert set(RANKING_LOSSES) == set(get_args(RankingLoss))
+    assert set(TEMPERED_LOSSES) == {n for n, f in RANKING_LOSSES.items() if "temperature" in signature(f).parameters}
 
 
 # --- NeuralSort and Sinkhorn ------------------------------------------------------------------------------------------
@@ -126,7 +129,7 @@ def test_list_net_against_its_definition():
         target = [math.exp(v / r) / sum(math.exp(w / r) for w in y) for v in y]
         share = [math.exp(v) / sum(math.exp(w) for w in s) for v in s]
         expected = -sum(p * math.log(q) for p, q in zip(target, share, strict=True))
-        assert list_net(*of_one(s, y), relevance_temperature=r).item() == pytest.approx(expected, rel=1e-12)
+        assert list_net(*of_one(s, y), temperature=r).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_softmax_against_its_definition():
@@ -138,7 +141,7 @@ def test_softmax_against_its_definition():
 
 def test_softmax_is_where_list_net_goes_as_its_target_sharpens():
     arguments = batch()
-    limit = list_net(*arguments, relevance_temperature=0.01)
+    limit = list_net(*arguments, temperature=0.01)
     assert softmax(*arguments).item() == pytest.approx(limit.item(), rel=1e-12)
 
 
@@ -308,6 +311,6 @@ def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match="temperature"):
         approx_ndcg(*arguments, temperature=-1.0)
     with pytest.raises(ValueError, match="temperature"):
-        list_net(*arguments, relevance_temperature=0.0)
+        list_net(*arguments, temperature=0.0)
     with pytest.raises(ValueError, match="iterations"):
         neural_ndcg(*arguments, sinkhorn_iterations=-1)

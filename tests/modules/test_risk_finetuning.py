@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from pttrust_lightning.errors import ConfigError, ModelFolderError, NonFiniteError
-from pttrust_lightning.losses import RANKING_LOSSES
+from pttrust_lightning.losses import RANKING_LOSSES, TEMPERED_LOSSES
 from pttrust_lightning.models.risk_model import RiskModel
 from pttrust_lightning.models.sparse_autoencoder import SparseAutoencoder, SparseAutoencoderConfig
 from pttrust_lightning.modules import RiskFineTuning
@@ -105,6 +105,31 @@ def test_squashed_scores_are_those_that_the_loss_sees(trainer, encoder, labelled
     assert last["val/loss"] > 0.11 > plain["val/loss"], "one wrong line a snippet: the cap of 0.885"
     with pytest.raises(ConfigError, match="squash_scores: bce"):
         module(encoder, loss="bce", squash_scores=True)
+
+
+@pytest.mark.parametrize("loss", TEMPERED_LOSSES)
+def test_the_loss_is_taken_at_the_temperature_that_is_set(loss, trainer, encoder, labelled):
+    model, run = fitted(trainer, encoder, labelled, loss=loss, loss_temperature=0.3)
+    with torch.no_grad():
+        given = [(model(b), b.labels, b.mask) for b in labelled.val]
+        values = [RANKING_LOSSES[loss](*each, temperature=0.3).item() for each in given]
+        own = [RANKING_LOSSES[loss](*each).item() for each in given]
+    assert run.callback_metrics["val/loss"].item() == pytest.approx(np.mean(values), rel=1e-5)
+    assert np.mean(own) != pytest.approx(np.mean(values), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": "bce", "loss_temperature": 1.0}, "bce has no temperature.*neural_ndcg, approx_ndcg, list_net"),
+        ({"loss": "softmax", "loss_temperature": 1.0}, "softmax has no temperature"),
+        ({"loss_temperature": 0.0}, "loss_temperature is 0.0. Set it above 0"),
+        ({"loss_temperature": math.nan}, "loss_temperature is nan"),
+    ],
+)
+def test_temperatures_that_no_loss_has_are_refused(encoder, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        module(encoder, **settings)
 
 
 def test_padding_changes_nothing(encoder, make_snippet_batch):

@@ -12,6 +12,7 @@ from pttrust_lightning.losses.contrastive import (
 )
 from pttrust_lightning.losses.ranking import (
     RANKING_LOSSES,
+    TEMPERED_LOSSES,
     RankingLoss,
     approx_ndcg,
     bce,
@@ -26,6 +27,7 @@ from pttrust_lightning.losses.sinkhorn import sinkhorn_factors
 __all__ = [
     "CONTRASTIVE_LOSSES",
     "RANKING_LOSSES",
+    "TEMPERED_LOSSES",
     "ContrastiveLoss",
     "RankingLoss",
     "approx_ndcg",

@@ -167,7 +167,7 @@ def approx_ndcg(logits: Tensor, relevance: Tensor, mask: Tensor, temperature: fl
     return _mean_over(1.0 - dcg / _ideal_dcg(relevance), counts)
 
 
-def list_net(logits: Tensor, relevance: Tensor, mask: Tensor, relevance_temperature: float = 1.0) -> Tensor:
+def list_net(logits: Tensor, relevance: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
     """ListNet (Cao et al., ICML 2007), top-one probabilities: cross-entropy between two softmaxes.
 
         L = mean over snippets of - sum_j softmax(y / r)_j log softmax(s)_j
@@ -178,8 +178,8 @@ def list_net(logits: Tensor, relevance: Tensor, mask: Tensor, relevance_temperat
         logits: Line scores s, ``(B, T)``.
         relevance: Relevance y of each line, ``(B, T)``.
         mask: True where there is a line, ``(B, T)``.
-        relevance_temperature: r; 1 in the paper. With labels 0 and 1, r = 1 still gives right lines much of the mass
-            (the target asks for a score gap of 1); the smaller r is, the more falls on the wrong lines alone.
+        temperature: r, of the target; 1 in the paper. With labels 0 and 1, r = 1 still gives right lines much of the
+            mass (the target asks for a score gap of 1); the smaller r is, the more falls on the wrong lines alone.
 
     Returns:
         The loss in nats, a scalar.
@@ -187,10 +187,10 @@ def list_net(logits: Tensor, relevance: Tensor, mask: Tensor, relevance_temperat
     Raises:
         ValueError: If the shapes differ, the mask is not boolean or the temperature is not above 0.
     """
-    _check_temperature(relevance_temperature)
+    _check_temperature(temperature)
     logits, relevance, counts = _prepare(logits, relevance, mask)
     lowest = torch.finfo(logits.dtype).min
-    target = (relevance / relevance_temperature).masked_fill(~mask, lowest).softmax(dim=-1)
+    target = (relevance / temperature).masked_fill(~mask, lowest).softmax(dim=-1)
     return _cross_entropy(target, logits, mask, counts)
 
 
@@ -252,3 +252,6 @@ RANKING_LOSSES: dict[str, Callable[..., Tensor]] = {
     "bce": bce,
 }
 """Ranking losses by name; each is called as ``loss(logits, relevance, mask)``, with its own options by keyword."""
+
+TEMPERED_LOSSES: tuple[RankingLoss, ...] = ("neural_ndcg", "approx_ndcg", "list_net")
+"""Those of them that have a ``temperature``."""

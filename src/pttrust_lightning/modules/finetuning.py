@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +17,7 @@ from torch.nn import functional as F
 from torchmetrics import CatMetric
 
 from pttrust_lightning.errors import ConfigError
-from pttrust_lightning.losses import RANKING_LOSSES, RankingLoss
+from pttrust_lightning.losses import RANKING_LOSSES, TEMPERED_LOSSES, RankingLoss
 from pttrust_lightning.metrics.functional import auroc
 from pttrust_lightning.metrics.line_ranking import LineRankingMetrics
 from pttrust_lightning.models.calibration import CalibrationName
@@ -72,6 +75,8 @@ class RiskFineTuning(LightningModule):
         n_layers: Linear layers of the ranker.
         sees_other_lines: Whether a line's score depends on the snippet's other lines (one self-attention layer).
         loss: ``neural_ndcg``, ``approx_ndcg``, ``list_net``, ``softmax`` or ``bce``; of no use with ``verdicts``.
+        loss_temperature: Of ``neural_ndcg``, ``approx_ndcg`` (both in units of the scores: the less, the more like the
+            sorted order) and ``list_net`` (of its target); null for the loss's own: 1, 0.1 and 1.
         squash_scores: Whether the loss sees sigmoids of the scores, as the paper's does, and not the scores: with one
             wrong line NeuralNDCG (temperature 1) then stops at 0.885, however well the lines are ranked.
         calibration: ``temperature`` or ``isotonic``.
@@ -95,7 +100,8 @@ class RiskFineTuning(LightningModule):
         ModelFolderError: The encoder's folder cannot be used.
         ConfigError: The encoder was trained on states of another width, the data lacks a feature, there is nothing for
             the ranker to see, the snippet head does not go with the supervision, ``start_from`` is a model of another
-            shape or encoder, ``bce`` is to see squashed scores, or the penalty is below 0.
+            shape or encoder, ``bce`` is to see squashed scores, the penalty is below 0, or the loss has no temperature
+            or one above 0.
     """
 
     prior_mean: Tensor
@@ -112,6 +118,7 @@ class RiskFineTuning(LightningModule):
         n_layers: int = 4,
         sees_other_lines: bool = False,
         loss: RankingLoss = "neural_ndcg",
+        loss_temperature: float | None = None,
         squash_scores: bool = False,
         calibration: CalibrationName = "temperature",
         supervision: Supervision = "lines",
@@ -159,7 +166,7 @@ class RiskFineTuning(LightningModule):
             raise ConfigError("squash_scores: bce takes logits and squashes them itself. Set squash_scores to false.")
         if penalty < 0:
             raise ConfigError(f"penalty is {penalty}. Set it to 0 or more.")
-        self.ranking_loss = RANKING_LOSSES[loss]
+        self.ranking_loss = _ranking_loss(loss, loss_temperature)
         self.squash_scores = squash_scores
         self.supervision = supervision
         self.snippet_weight = snippet_weight
@@ -431,6 +438,24 @@ class Judged(NamedTuple):
 def rankable(batch: SnippetBatch) -> Tensor:
     """Which snippets have something to rank: at least two lines, at least one of them wrong; ``(B,)``."""
     return (batch.mask.sum(dim=-1) > 1) & ((batch.labels > 0) & batch.mask).any(dim=-1)
+
+
+def _ranking_loss(name: RankingLoss, temperature: float | None) -> Callable[..., Tensor]:
+    """The loss, at a temperature where one is given.
+
+    Raises:
+        ConfigError: It has none, or the temperature is not above 0.
+    """
+    if temperature is None:
+        return RANKING_LOSSES[name]
+    if name not in TEMPERED_LOSSES:
+        raise ConfigError(
+            f"loss_temperature: {name} has no temperature. Set it to null, or loss to one of "
+            f"{', '.join(TEMPERED_LOSSES)}."
+        )
+    if not 0 < temperature < math.inf:
+        raise ConfigError(f"loss_temperature is {temperature}. Set it above 0.")
+    return partial(RANKING_LOSSES[name], temperature=temperature)
 
 
 def check_supervision(supervision: Supervision, snippet_head: SnippetHeadName | None, weight: float) -> None:
