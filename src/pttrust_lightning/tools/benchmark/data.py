@@ -377,6 +377,7 @@ def unlabelled_counts(datamodule: UnlabelledStates) -> dict[str, Any]:
         "line_states": cache.n_rows,
         "pairs": cache.n_pairs,
         "left_out": dict(sorted(datamodule.left_out_of_cache().counts.items())),
+        "states_sha256": states_hash(datamodule),
         "llm": json.loads(json.dumps(datamodule.state_provenance)),
     }
 
