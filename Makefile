@@ -26,11 +26,8 @@ quickstart: setup
 	@echo "Both stages, the baselines and the table: some minutes to a quarter of an hour on 2 cores, about 250 MB in data/cache and runs"
 	$(BIN)/pttrust benchmark --config configs/benchmark/quickstart.yaml
 
-# First, or one of the two processes would be left with them when the other has done all else.
-LONGEST := tests/test_configs.py tests/test_docs.py tests/test_notebooks.py
-
 test: setup
-	$(BIN)/python -m pytest $(LONGEST) tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations=15
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations=15
 
 # What takes minutes rather than seconds.
 test-slow: setup

@@ -17,6 +17,16 @@ from pttrust_lightning.labelling.sandbox import Sandbox, find_sandbox
 logging.getLogger("transformers").setLevel(logging.WARNING)
 
 
+LONGEST = ("test_configs.py", "test_docs.py", "test_notebooks.py")
+"""Files of tests that take minutes together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: else one of several processes is left with one when the others have done all else."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 class LlmFolders(dict):
     """The folder of each family's tiny LLM; made when first asked for."""
 
