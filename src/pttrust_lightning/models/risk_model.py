@@ -87,10 +87,11 @@ class RiskModel(nn.Module):
         snippet_head: One of ``SNIPPET_HEADS``, calibrated as lines are; None judges lines alone.
         standardise_latents: Whether the latents are brought to a common scale, so that a penalty on weights bears on
             all that the ranker sees alike.
+        standardised_limit: Standard deviations at which what is standardised is cut; None for nowhere.
 
     Raises:
-        ConfigError: There is nothing for the ranker to see, the encoder is of another width, or there are no latents to
-            standardise.
+        ConfigError: There is nothing for the ranker to see, the encoder is of another width, there are no latents to
+            standardise, or the limit is not above 0.
     """
 
     def __init__(
@@ -103,21 +104,25 @@ class RiskModel(nn.Module):
         features: Mapping[str, int] | None = None,
         snippet_head: str | None = None,
         standardise_latents: bool = False,
+        standardised_limit: float | None = None,
     ) -> None:
         super().__init__()
         if encoder is not None and encoder.config.d_in != d_in:
             raise ConfigError(f"The encoder is of width {encoder.config.d_in}, but the states are of width {d_in}.")
         if encoder is None and standardise_latents:
             raise ConfigError("standardise_latents: true, but there is no encoder. Give one, or leave it out.")
+        if standardised_limit is not None and not standardised_limit > 0:
+            raise ConfigError(f"standardised_limit is {standardised_limit}. Set it above 0, or to null.")
         self._d_in, self._raw_states, self._features = d_in, raw_states, dict(features or {})
         self._ranker_config, self._calibration_name, self._snippet_head_name = ranker, calibration, snippet_head
-        self._standardise_latents = standardise_latents
+        self._standardise_latents, self._standardised_limit = standardise_latents, standardised_limit
         n_latents = 0 if encoder is None else encoder.config.n_latents
         n_seen = n_latents + sum(self._features.values()) + (d_in if raw_states else 0)
         if not n_seen:
             raise ConfigError("The ranker has nothing to see. Give an encoder, raw_states: true, or features.")
         self.encoder = None if encoder is None else encoder.requires_grad_(False)
-        self.standardiser = Standardiser(n_seen if standardise_latents else n_seen - n_latents)
+        n_standardised = n_seen if standardise_latents else n_seen - n_latents
+        self.standardiser = Standardiser(n_standardised, standardised_limit)
         self.ranker = LineRanker(n_seen, *ranker)
         self.calibration: Calibration = CALIBRATIONS[calibration]()
         self.snippet_head: SnippetHead | None = None
@@ -210,6 +215,7 @@ class RiskModel(nn.Module):
             "calibration": self._calibration_name,
             "snippet_head": self._snippet_head_name,
             "standardise_latents": self._standardise_latents,
+            "standardised_limit": self._standardised_limit,
             "provenance": provenance,
         }
         save_folder(folder, KIND, ModelFolder(config, self.state_dict(), golden, _golden_output(risk)))
@@ -237,6 +243,7 @@ class RiskModel(nn.Module):
                 config["features"],
                 config.get("snippet_head"),  # folders that were written before there were snippet heads have none
                 config.get("standardise_latents", False),  # nor do they know of this
+                config.get("standardised_limit"),  # nor of this
             )
             model.load_state_dict(content.tensors)
             provenance = config["provenance"]

@@ -71,6 +71,8 @@ class RiskFineTuning(LightningModule):
             paper's sees none.
         raw_states: Whether the ranker sees the states themselves, beside the latents or in their place.
         standardise_latents: Whether the latents are standardised, as all else that the ranker sees is; not the paper's.
+        standardised_limit: Standard deviations at which standardised columns are cut, so that a rare kind of line
+            cannot weigh more than a common one that is as far from the mean as lines usually are; null for nowhere.
         hidden: Width of the ranker's hidden layers.
         n_layers: Linear layers of the ranker.
         sees_other_lines: Whether a line's score depends on the snippet's other lines (one self-attention layer).
@@ -114,6 +116,7 @@ class RiskFineTuning(LightningModule):
         features: list[str] = [],  # noqa: B006 (never changed)
         raw_states: bool = False,
         standardise_latents: bool = False,
+        standardised_limit: float | None = None,
         hidden: int = 32,
         n_layers: int = 4,
         sees_other_lines: bool = False,
@@ -154,7 +157,15 @@ class RiskFineTuning(LightningModule):
         widths = {name: known[name] for name in features}
         ranker = RankerConfig(hidden, n_layers, sees_other_lines)
         self.risk_model = RiskModel(
-            d_in, autoencoder, ranker, calibration, raw_states, widths, snippet_head, standardise_latents
+            d_in,
+            autoencoder,
+            ranker,
+            calibration,
+            raw_states,
+            widths,
+            snippet_head,
+            standardise_latents,
+            standardised_limit,
         )
         self.features = tuple(features)
         self._start_scaled = False
