@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -150,6 +151,7 @@ def test_a_folder_from_before_snippet_heads_and_scaled_latents_is_loaded(tmp_pat
     config = json.loads(file.read_text())
     assert config.pop("snippet_head") is None
     assert config.pop("standardise_latents") is False
+    assert config.pop("standardised_limit") is None
     file.write_text(json.dumps(config))
     assert RiskModel.load(tmp_path / "risk")[0].assess(states).snippets is None
 
@@ -184,6 +186,33 @@ def test_the_ranker_sees_latents_then_standardised_states_then_features():
     spread = columns.std(0, correction=0)
     expected = (columns - columns.mean(0)) / torch.where(spread > 0, spread, 1.0)
     torch.testing.assert_close(scaled_too.representations(lines), expected)
+
+
+def test_standardised_columns_are_cut_where_that_is_asked_for(tmp_path):
+    torch.manual_seed(0)
+    encoder = SparseAutoencoder(SparseAutoencoderConfig(10, n_latents=16, k=4))
+    lines = torch.randn(50, 12)
+    given = {"raw_states": True, "features": {"a": 2}}
+    for latents in (False, True):
+        whole = RiskModel(10, encoder, **given, standardise_latents=latents)
+        cut = RiskModel(10, encoder, **given, standardise_latents=latents, standardised_limit=1.5)
+        for model in (whole, cut):
+            model.fit_scales([lines])
+        seen = whole.representations(lines)
+        expected = seen.clamp(-1.5, 1.5)
+        if not latents:
+            expected[:, :16] = seen[:, :16]
+        assert torch.equal(cut.representations(lines), expected)
+        assert not torch.equal(expected, seen)
+    cut.calibration.fit(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.0, 1.0]))
+    cut.save(tmp_path / "cut", lines[:8], {})
+    assert torch.equal(RiskModel.load(tmp_path / "cut")[0].representations(lines), cut.representations(lines))
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_a_limit_must_leave_something(limit):
+    with pytest.raises(ConfigError, match="standardised_limit is"):
+        RiskModel(10, None, raw_states=True, standardised_limit=limit)
 
 
 def test_nothing_to_see_and_other_widths_are_refused():

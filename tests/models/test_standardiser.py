@@ -16,6 +16,20 @@ def test_it_is_scikit_learns():
     assert standardiser(rows)[:, 1].abs().max() < 1e-6
 
 
+def test_rare_columns_and_unseen_values_are_cut():
+    rows = torch.zeros(900, 2)
+    rows[0, 0] = 1.0  # an indicator of one line in 900
+    rows[:, 1] = torch.randn(900, generator=torch.Generator().manual_seed(0))
+    whole, cut = Standardiser(2), Standardiser(2, limit=3.0)
+    for standardiser in (whole, cut):
+        standardiser.fit(rows)
+    assert whole(rows)[0, 0] == pytest.approx(899**0.5, rel=1e-5)
+    assert cut(rows)[0, 0] == 3.0
+    unseen = torch.tensor([[0.0, -50.0], [0.0, 0.5]])
+    assert cut(unseen)[0, 1] == -3.0
+    assert torch.equal(cut(unseen)[1], whole(unseen)[1])
+
+
 def test_before_it_is_fitted_it_changes_nothing():
     rows = torch.randn(3, 2)
     assert torch.equal(Standardiser(2)(rows), rows)

@@ -443,6 +443,8 @@ def test_a_model_of_another_shape_or_encoder_is_not_gone_on_from(trainer, encode
     other.save(tmp_path / "other", torch.randn(4, D), PROVENANCE)
     with pytest.raises(ConfigError, match="another encoder"):
         module(str(tmp_path / "other"), start_from=str(tmp_path / "risk"))
+    with pytest.raises(ConfigError, match="was trained with standardised_limit None"):
+        module(encoder, start_from=str(tmp_path / "risk"), standardised_limit=3.0)
 
 
 def test_data_of_stage_1_is_refused(trainer, encoder, unlabelled):

@@ -137,6 +137,11 @@ class RiskModel(nn.Module):
         return self.calibration.fitted and (self.snippet_calibration is None or self.snippet_calibration.fitted)
 
     @property
+    def standardised_limit(self) -> float | None:
+        """Standard deviations at which what is standardised is cut; None for nowhere."""
+        return self._standardised_limit
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """The further features, in the order in which they follow the state."""
         return tuple(self._features)

@@ -198,7 +198,7 @@ class RiskFineTuning(LightningModule):
         """Take over an exported risk model's ranker and scales.
 
         Raises:
-            ConfigError: It is of another shape, or on another encoder.
+            ConfigError: It is of another shape, on another encoder, or cuts elsewhere what is standardised.
         """
         start, _ = RiskModel.load(folder)
         own, given = self.risk_model.state_dict(), start.state_dict()
@@ -210,6 +210,10 @@ class RiskFineTuning(LightningModule):
             raise ConfigError(
                 f"start_from: {folder} holds a risk model of another shape. Give hidden, n_layers, features, "
                 "raw_states, sees_other_lines and snippet_head as it was trained with."
+            )
+        if start.standardised_limit != self.risk_model.standardised_limit:
+            raise ConfigError(
+                f"start_from: {folder} was trained with standardised_limit {start.standardised_limit}. Give the same."
             )
         if any(not torch.equal(own[name], given[name]) for name in kept if name.startswith("encoder.")):
             raise ConfigError(f"start_from: {folder} was trained on another encoder. Give that one as the encoder.")
