@@ -49,7 +49,7 @@ class StandIn:
             loggers=[], log_dir=str(folder), default_root_dir=str(folder), callback_metrics=dict(FIGURES), callbacks=[]
         )
         data = object.__new__(UnlabelledStates)
-        data.cache = FakeCache()
+        data.cache, data.cache_dir = FakeCache(), folder / "cache"
         data.corpus = SimpleNamespace(describe=lambda: "a corpus")
         data.train, data.val = [0], [1]
         if self.writes:

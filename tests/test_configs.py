@@ -287,8 +287,8 @@ MIXED = {
 """Benchmarks whose data is many sets in many languages."""
 
 
-CHOOSES_AS_OTHERS = {"generalisation", "llms", "tasks", "what_the_ranker_sees"}
-"""Benchmarks whose variants choose as those of unseen_sets do: here from one value."""
+CHOOSE_FROM_ONE = {"generalisation", "llms", "tasks", "unseen_sets", "what_the_ranker_sees"}
+"""Benchmarks whose variants choose from one value here: that anything is chosen is seen by learning_curve."""
 
 
 def benchmark_args(file, out, two_sets=""):
@@ -307,7 +307,7 @@ def benchmark_args(file, out, two_sets=""):
     written = yaml.safe_load(text).get("variants", {})
     variants = copy.deepcopy(written)
     for variant in variants.values():
-        if file.stem in CHOOSES_AS_OTHERS and "choose" in variant:
+        if file.stem in CHOOSE_FROM_ONE and "choose" in variant:
             variant["choose"] = {name: values[:1] for name, values in variant["choose"].items()}
         if "first" in variant:
             variant["first_args"] += few_programs("--data.init_args.snippets", "implanted_bugs")

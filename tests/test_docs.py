@@ -49,6 +49,7 @@ def run_commands(page, workplace):
     return commands
 
 
+@pytest.mark.slow
 def test_usage_then_operations_run_from_top_to_bottom(workplace):
     page = ROOT / "docs" / "usage.md"
     for content in blocks(page, "yaml"):
