@@ -5,7 +5,6 @@ This is a leaf module: it imports nothing from the rest of the package.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,7 +93,7 @@ class LabelledSnippet:
 
         In single precision, so that methods which see tensors and methods which see arrays see the same.
         """
-        grades = dict(zip(self.wrong_lines, self.relevance or itertools.repeat(1.0), strict=False))
+        grades = dict(zip(self.wrong_lines, self.relevance or (1.0,) * len(self.wrong_lines), strict=True))
         return np.array([grades.get(number, 0.0) for number in numbers.tolist()], dtype=np.float32).astype(np.float64)
 
     def program(self) -> Program:

@@ -115,7 +115,7 @@ class RiskModel(nn.Module):
             raise ConfigError(f"standardised_limit is {standardised_limit}. Set it above 0, or to null.")
         self._d_in, self._raw_states, self._features = d_in, raw_states, dict(features or {})
         self._ranker_config, self._calibration_name, self._snippet_head_name = ranker, calibration, snippet_head
-        self._standardise_latents, self._standardised_limit = standardise_latents, standardised_limit
+        self._standardise_latents = standardise_latents
         n_latents = 0 if encoder is None else encoder.config.n_latents
         n_seen = n_latents + sum(self._features.values()) + (d_in if raw_states else 0)
         if not n_seen:
@@ -135,11 +135,6 @@ class RiskModel(nn.Module):
     def fitted(self) -> bool:
         """Whether every calibration was fitted."""
         return self.calibration.fitted and (self.snippet_calibration is None or self.snippet_calibration.fitted)
-
-    @property
-    def standardised_limit(self) -> float | None:
-        """Standard deviations at which what is standardised is cut; None for nowhere."""
-        return self._standardised_limit
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -220,7 +215,7 @@ class RiskModel(nn.Module):
             "calibration": self._calibration_name,
             "snippet_head": self._snippet_head_name,
             "standardise_latents": self._standardise_latents,
-            "standardised_limit": self._standardised_limit,
+            "standardised_limit": self.standardiser.limit,
             "provenance": provenance,
         }
         save_folder(folder, KIND, ModelFolder(config, self.state_dict(), golden, _golden_output(risk)))

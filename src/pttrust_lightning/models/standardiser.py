@@ -23,7 +23,7 @@ class Standardiser(nn.Module):
 
     def __init__(self, width: int, limit: float | None = None) -> None:
         super().__init__()
-        self._limit = limit
+        self.limit = limit
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("std", torch.ones(width))
 
@@ -37,4 +37,4 @@ class Standardiser(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """``(..., width)`` to the same shape."""
         scaled = (rows - self.mean) / self.std
-        return scaled if self._limit is None else scaled.clamp(-self._limit, self._limit)
+        return scaled if self.limit is None else scaled.clamp(-self.limit, self.limit)

@@ -211,10 +211,8 @@ class RiskFineTuning(LightningModule):
                 f"start_from: {folder} holds a risk model of another shape. Give hidden, n_layers, features, "
                 "raw_states, sees_other_lines and snippet_head as it was trained with."
             )
-        if start.standardised_limit != self.risk_model.standardised_limit:
-            raise ConfigError(
-                f"start_from: {folder} was trained with standardised_limit {start.standardised_limit}. Give the same."
-            )
+        if (limit := start.standardiser.limit) != self.risk_model.standardiser.limit:
+            raise ConfigError(f"start_from: {folder} was trained with standardised_limit {limit}. Give the same.")
         if any(not torch.equal(own[name], given[name]) for name in kept if name.startswith("encoder.")):
             raise ConfigError(f"start_from: {folder} was trained on another encoder. Give that one as the encoder.")
         self.risk_model.load_state_dict({name: given[name] for name in kept}, strict=False)

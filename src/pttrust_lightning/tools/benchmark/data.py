@@ -245,8 +245,8 @@ class BenchmarkData:
                 self._check_parts(name, data, fold)
             trained_on.append(len(data.rankable("train")))
             test.eligible.update(eligible_lines(s.snippet for s in data.split["test"]))
-            lines = {s.snippet.id: s.lines for s in data.split["test"]}
-            test.tokens.update({name: _tokens(own, len(test.eligible[name])) for name, own in lines.items()})
+            for item in data.split["test"]:
+                test.tokens[item.snippet.id] = _tokens(item.lines, len(test.eligible[item.snippet.id]))
         for size in self._sizes:
             if size > min(trained_on):
                 raise ConfigError(
