@@ -92,6 +92,9 @@ class LabelledSnippet:
         """The relevance of lines by their 0-based numbers, ``(T,)``; 0 where a line is not known to be wrong.
 
         In single precision, so that methods which see tensors and methods which see arrays see the same.
+
+        Raises:
+            ValueError: There are not as many of ``relevance`` as of ``wrong_lines``.
         """
         grades = dict(zip(self.wrong_lines, self.relevance or (1.0,) * len(self.wrong_lines), strict=True))
         return np.array([grades.get(number, 0.0) for number in numbers.tolist()], dtype=np.float32).astype(np.float64)

@@ -321,6 +321,12 @@ def test_graded_lines_have_their_relevance(ready):
     assert 2.0 in batch.labels
 
 
+def test_a_grade_too_few_takes_no_wrong_line_for_a_right_one():
+    short = dataclasses.replace(snippet(60, code="x = 1\n" * 4, wrong=(0, 2)), relevance=(1.0,))
+    with pytest.raises(ValueError, match="shorter"):
+        short.relevance_of(np.array([0, 2]))
+
+
 def test_wrong_lines_beyond_the_context_are_counted(ready):
     long = snippet(50, code="x = 1\n" * 40, wrong=(0, 30, 39))
     hopeless = snippet(51, code="x = 1\n", wrong=(0,), prompt="word " * 60)
