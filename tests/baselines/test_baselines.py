@@ -195,7 +195,8 @@ def test_the_scorer_is_what_scikit_learn_makes_of_it():
     model = make_pipeline(
         StandardScaler(), LogisticRegression(C=0.1, solver="newton-cholesky", tol=1e-8, max_iter=1000)
     )
-    scorer = LogisticLineScorer("test", 0.1).fit(x, wrong.astype(float))
+    scorer = LogisticLineScorer("test")
+    scorer.fit_prepared(scorer.prepare(x), wrong.astype(float), 0.1)
     np.testing.assert_array_equal(scorer.score(new), model.fit(x, wrong).decision_function(new))
 
 
@@ -315,7 +316,8 @@ def test_the_scorer_is_a_standardised_logistic_regression():
     x = rng.normal(size=(200, 3)) * [1, 100, 0.01] + [5, 0, -3]
     y = (rng.random(200) < 1 / (1 + np.exp(-(x[:, 0] - 5)))).astype(float)
     c = 0.3
-    logits = LogisticLineScorer("test", c).fit(x, y).score(x)
+    scorer = LogisticLineScorer("test")
+    logits = scorer.fit_prepared(scorer.prepare(x), y, c).score(x)
     z = (x - x.mean(0)) / x.std(0)
     design = np.column_stack([z, np.ones(200)])
     w = np.linalg.lstsq(design, logits, rcond=None)[0]
@@ -426,7 +428,8 @@ def test_the_regression_goes_on_to_its_optimum():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(2000, 64)) @ rng.normal(size=(64, 64))
     wrong = rng.random(2000) < 1 / (1 + np.exp(3 - 0.2 * features[:, 0]))
-    scorer = LogisticLineScorer("some", c=1.0).fit(features, wrong.astype(float))
+    scorer = LogisticLineScorer("some")
+    scorer.fit_prepared(scorer.prepare(features), wrong.astype(float), 1.0)
     x = (features - features.mean(0)) / features.std(0)
     weights, *_ = np.linalg.lstsq(np.c_[x, np.ones(len(x))], scorer.score(features), rcond=None)
     p = 1 / (1 + np.exp(-scorer.score(features)))

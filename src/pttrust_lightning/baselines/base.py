@@ -268,13 +268,11 @@ class LogisticLineScorer:
 
     Args:
         name: The baseline that it serves, for messages.
-        c: Inverse strength of the L2 penalty, per line.
         components: Reduce the standardised features to that many principal components first; None keeps them all.
     """
 
-    def __init__(self, name: str, c: float = 1.0, components: int | None = None) -> None:
+    def __init__(self, name: str, components: int | None = None) -> None:
         self.name = name
-        self.c = c
         self.components = components
         self._scales: dict[str, FloatArray] = {}
         self._weights: dict[str, FloatArray] = {}
@@ -306,27 +304,11 @@ class LogisticLineScorer:
             ConfigError: If all lines are wrong.
         """
         wrong = told_apart(labels, self.name)
-        self.c = c
         # Newton's method goes on to the optimum, where quasi-Newton ones stop nearby, at a place that rounding decides.
         with one_thread():
             model = LogisticRegression(C=c, solver="newton-cholesky", tol=1e-8, max_iter=1000).fit(prepared, wrong)
         self._weights = {"weights": model.coef_, "offset": model.intercept_}
         return self
-
-    def fit(self, features: FloatArray, labels: FloatArray) -> Self:
-        """``prepare``, then ``fit_prepared`` with this scorer's ``c``.
-
-        Args:
-            features: ``(N, F)``.
-            labels: Relevance, ``(N,)``; any above 0 counts as wrong.
-
-        Returns:
-            Itself.
-
-        Raises:
-            ConfigError: If all lines are wrong.
-        """
-        return self.fit_prepared(self.prepare(features), labels, self.c)
 
     def score(self, features: FloatArray) -> FloatArray:
         """Logits of lines.
@@ -338,7 +320,7 @@ class LogisticLineScorer:
             ``(T,)``.
 
         Raises:
-            RuntimeError: Before ``fit``.
+            RuntimeError: Before ``fit_prepared``.
         """
         if not self._scales or not self._weights:
             raise RuntimeError(f"Baseline '{self.name}' was not fitted. Call fit first.")

@@ -66,8 +66,9 @@ def test_the_same_as_the_packages_scorer():
     folds = fold_of_each(groups, 5, 0)
     found = cross_validated("x", features, labels, groups, folds, 0)
     train = np.flatnonzero(folds != 2)
-    scorer = LogisticLineScorer("x", c=found.cs[2])
-    scorer.fit(np.concatenate([features[i] for i in train]), np.concatenate([labels[i] for i in train]))
+    scorer = LogisticLineScorer("x")
+    rows = scorer.prepare(np.concatenate([features[i] for i in train]))
+    scorer.fit_prepared(rows, np.concatenate([labels[i] for i in train]), found.cs[2])
     for i in np.flatnonzero(folds == 2):
         assert found.scores[i] == pytest.approx(scorer.score(features[i]), abs=1e-9)
 
