@@ -112,6 +112,16 @@ def test_choices_are_shown_fold_by_fold(show):
     assert "pttrust, seed 3: lr 0.1, 0.2" in show(results(tiny=found("tiny", CHOICES)))
 
 
+@pytest.mark.parametrize("show", [benchmark_markdown, printed])
+def test_what_stage_1_came_to_is_shown_once(show):
+    figures = {"loss": 0.03, "fvu": 0.2249, "pair_distance": 0.1789, "l0": 32.0, "dead_share": 0.546}
+    both = {"here": found("tiny: here"), "there": found("tiny: there")}
+    text = show(BenchmarkResults("tiny", [3], {"stage_1_validation": {"pttrust": figures}}, both))
+    assert text.count("Stage 1 on held-out programs:") == 1
+    assert "pttrust: FVU 0.225, pair distance 0.179, dead latents 55%" in text
+    assert "Stage 1" not in show(results())
+
+
 def test_choices_are_in_json_with_what_there_was_to_choose_from(tmp_path):
     write_benchmark(tmp_path, results(tiny=found("tiny", CHOICES)))
     first, _ = json.loads((tmp_path / "results.json").read_text())["data_sets"]["tiny"]["choices"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ ALL = "all"
 
 SHOWN_MATRICES = ("hit@1", "mrr")
 """Metrics whose generalisation matrices tables and figures show; ``results.json`` has all but pooled rankings."""
+
+_STAGE_1 = {"fvu": "FVU {:.3f}", "pair_distance": "pair distance {:.3f}", "dead_share": "dead latents {:.0%}"}
+"""What of stage 1's figures the tables show, and how."""
 
 Matrix = dict[str, dict[str, dict[str, Estimate]]]
 """Estimates of metrics, by what was trained on and what was tested on."""
@@ -161,6 +164,8 @@ def benchmark_markdown(results: BenchmarkResults) -> str:
                 "",
             ]
         parts.append("\n".join(lines))
+    if stage_1 := _stage_1_lines(results.data["stage_1_validation"]):
+        parts.append("\n".join(["Stage 1 on held-out programs:", "", *(f"- {line}" for line in stage_1), ""]))
     return "\n".join(parts)
 
 
@@ -182,6 +187,8 @@ def print_benchmark(results: BenchmarkResults, console: Console | None = None) -
                 console.print(_matrix_table(head, cells, signed))
         for line in _choice_lines(found.choices):
             console.print(f"Chosen on the validation split: {line}", highlight=False)
+    for line in _stage_1_lines(results.data["stage_1_validation"]):
+        console.print(f"Stage 1 on held-out programs: {line}", highlight=False)
 
 
 def _record(found: DataSetResults) -> dict[str, Any]:
@@ -273,6 +280,14 @@ def _axis_table(axis: Axis, metric: str, title: str) -> Table:
     for row, own in axis.rows.items():
         table.add_row(row, *(cell(own[at][metric]).replace(" (", "\n[dim](") + "[/dim]" for at in axis.columns))
     return table
+
+
+def _stage_1_lines(validation: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A line a run of stage 1: what it leaves unexplained, how far apart pairs are, which latents never fire."""
+    return [
+        f"{name}: {', '.join(shown.format(figures[figure]) for figure, shown in _STAGE_1.items() if figure in figures)}"
+        for name, figures in validation.items()
+    ]
 
 
 def _choice_lines(choices: list[Choice]) -> list[str]:
