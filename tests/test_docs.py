@@ -54,10 +54,12 @@ def test_usage_then_operations_run_from_top_to_bottom(workplace):
     page = ROOT / "docs" / "usage.md"
     for content in blocks(page, "yaml"):
         (workplace / content.split("\n")[0].removeprefix("# ")).write_text(content)
-    assert {p.name for p in workplace.glob("*.yaml")} == {"my_states.yaml", "my_labels.yaml", "my_benchmark.yaml"}
-    assert len(run_commands(page, workplace)) == 8
-    combined = workplace / "runs" / "my_combined" / "version_0"
-    assert json.loads((combined / "export" / "config.json").read_text())["standardise_latents"]
+    written = {p.name for p in workplace.glob("*.yaml")}
+    assert written == {"my_states.yaml", "my_labels.yaml", "my_mutants.yaml", "my_benchmark.yaml"}
+    assert len(run_commands(page, workplace)) == 9
+    for name in ("my_combined", "my_mutants", "my_mutants_first"):
+        exported = workplace / "runs" / name / "version_0" / "export" / "config.json"
+        assert json.loads(exported.read_text())["standardised_limit"] == 3.0
     written = {p.name for p in (workplace / "runs" / "my_finetuning").rglob("predictions-*.jsonl")}
     assert written == {"predictions-test.jsonl", "predictions-predict.jsonl"}
     assert (workplace / "runs" / "my_surface" / "version_1" / "predictions-test.jsonl").is_file()
