@@ -177,6 +177,16 @@ def test_stage_2_refuses_a_stage_1_checkpoint(corpus, labelled, tmp_path, capsys
     assert "was written by ContrastivePretraining, but this run is of RiskFineTuning" in message
 
 
+def test_stage_1_is_not_predicted_for_nothing(corpus, tmp_path, capsys):
+    out = tmp_path / "runs"
+    assert main(pretrain_args(corpus, tmp_path / "states", out)) == 0
+    run = out / "pretrain" / "version_0"
+    checkpoint = next((run / "checkpoints").glob("*.ckpt"))
+    assert main(["predict", f"--config={run / 'config.yaml'}", f"--ckpt_path={checkpoint}"]) == 2
+    message = capsys.readouterr().err
+    assert "Nothing would write what is predicted" in message and "pttrust latents" in message
+
+
 @pytest.mark.parametrize("command", ["test", "predict"])
 @pytest.mark.parametrize(
     ("given", "message"),

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 import pttrust_lightning.datamodules
 import pttrust_lightning.modules
 import pttrust_lightning.source  # noqa: F401 (imported, their classes may be given by name alone: --model=RiskFineTuning)
+from pttrust_lightning.callbacks.predictions import WritePredictions
 from pttrust_lightning.callbacks.save_config import SaveFitConfig
 from pttrust_lightning.callbacks.wandb_run import RUN_ID, WandbRun
 from pttrust_lightning.errors import CheckpointMismatchError, ConfigError
@@ -86,6 +88,19 @@ class PtTrustCLI(LightningCLI):
         # The configuration that is saved does not name the run: to repeat it is not to resume it.
         for init_args, given in zip(loggers, as_given, strict=True):
             init_args["id"], init_args["resume"] = given
+
+    def before_predict(self) -> None:
+        """Refuse to predict what nothing would write: the command line has no other use for it.
+
+        Raises:
+            ConfigError: No callback writes predictions.
+        """
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        if not any(isinstance(callback, WritePredictions | BasePredictionWriter) for callback in callbacks):
+            raise ConfigError(
+                "Nothing would write what is predicted. Add callbacks.WritePredictions to trainer.callbacks, as "
+                "configs/trainer/finetune.yaml does for stage 2. What stage 1 learned is shown by pttrust latents."
+            )
 
 
 def _wandb_loggers_without_id(config: Any) -> list[Any]:
